@@ -1,0 +1,5 @@
+"""`python -m tltool`."""
+
+from tltool.cli import main
+
+main()

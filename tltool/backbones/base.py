@@ -1,0 +1,69 @@
+"""What every backbone offers, and the network that strategies train."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from tltool.data.preprocessing import Preprocessing
+
+Input = Tensor | dict[str, Tensor]
+
+
+class Backbone(nn.Module):
+    """Maps a prepared input to one feature vector an example, ``x -> (B, num_features)``.
+
+    Attributes:
+        num_features: Length D of a feature vector.
+        preprocessing: What the inputs must go through; it belongs to the weights.
+        provenance: Where the weights come from (library, model, weights, sha256, licence).
+    """
+
+    modality: ClassVar[str] = "image"
+    num_features: int
+    preprocessing: Preprocessing
+    provenance: dict[str, Any]
+
+
+class Net(nn.Module):
+    """A backbone and a head.
+
+    ``features(x) -> (B, D)``, ``head(f) -> (B, C)``, ``forward(x) = head(features(x))``.
+    """
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head: nn.Module = nn.Linear(backbone.num_features, num_classes)
+        self._on_features = False
+
+    def features(self, x: Input) -> Tensor:
+        """Returns features ``(B, D)``; inside `on_features`, ``x`` already holds them."""
+        return cast(Tensor, x) if self._on_features else self.backbone(x)
+
+    def forward(self, x: Input) -> Tensor:
+        """Returns logits ``(B, C)``."""
+        logits: Tensor = self.head(self.features(x))
+        return logits
+
+    @contextmanager
+    def on_features(self) -> Iterator[None]:
+        """Within it, inputs are cached features and the backbone is left out."""
+        self._on_features = True
+        try:
+            yield
+        finally:
+            self._on_features = False
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """Returns the sha256 of names, types, shapes and bytes of all tensors in ``state``."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()

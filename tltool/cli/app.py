@@ -1,0 +1,19 @@
+"""All commands."""
+
+import typer
+
+from tltool.cli import inspect, train, use
+
+app = typer.Typer(
+    name="tltool",
+    help="Transfer a model to your own data: train, compare and apply, from configuration.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(train.train)
+app.command("eval")(use.evaluate)
+app.command()(use.predict)
+app.command()(inspect.show)
+app.command("list")(inspect.list_)
+app.command()(inspect.doctor)

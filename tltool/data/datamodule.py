@@ -1,0 +1,83 @@
+"""The one LightningDataModule."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tltool.data.feeds import feed_class
+from tltool.data.feeds.base import Feed
+from tltool.data.table import Table
+from tltool.data.transforms import Prepare
+
+
+def _whole(batch: Any) -> Any:
+    """A feed's items are whole batches already."""
+    return batch
+
+
+class DataModule(pl.LightningDataModule):
+    """Serves one feed's batches from any step on, and every split for evaluation.
+
+    Args:
+        table: All examples.
+        prepare: Turns stored inputs into the backbone's.
+        batch_size: Of a training batch, over all devices.
+        eval_batch_size: Of an evaluation batch.
+        seed: The run's seed.
+    """
+
+    def __init__(
+        self, table: Table, prepare: Prepare, batch_size: int, eval_batch_size: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.table, self.prepare = table, prepare
+        self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
+        self.served, self.steps = "", range(0)
+
+    def feed(self, name: str) -> Feed:
+        """Returns the feed called ``name`` over the current table, for this device."""
+        rank, world = (
+            (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        )
+        return feed_class(name)(self.table, self.batch_size, self.seed, rank, world)
+
+    def serve(self, feed: str, steps: range) -> None:
+        """Sets which batches the next epoch holds."""
+        self.served, self.steps = feed, steps
+
+    def train_dataloader(self) -> DataLoader[dict[str, Any]]:
+        """Returns the batches set by `serve`; asked for anew by every epoch."""
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+        return DataLoader(
+            self.feed(self.served),
+            batch_size=None,
+            sampler=self.steps,
+            collate_fn=_whole,
+            pin_memory=on_gpu,
+        )
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Prepares every ``x`` (and list of views) of a batch, on the device."""
+        return self._prepare(batch)
+
+    def _prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
+        prepared: dict[str, Any] = {}
+        for key, value in batch.items():
+            if key == "x" and isinstance(value, Tensor):
+                prepared[key] = self.prepare(value, training=True)
+            elif key == "views":
+                prepared[key] = [self.prepare(view, training=True) for view in value]
+            elif isinstance(value, dict) and key not in ("x", "y"):
+                prepared[key] = self._prepare(value)
+            else:
+                prepared[key] = value
+        return prepared
+
+    def evaluation_batches(self, rows: Any, device: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yields prepared inputs and labels of some rows, in their order."""
+        for start in range(0, len(rows), self.eval_batch_size):
+            x, y = self.table.take(rows[start : start + self.eval_batch_size])
+            yield self.prepare(x.to(device), training=False), y.to(device)

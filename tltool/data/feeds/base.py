@@ -1,0 +1,52 @@
+"""A feed makes training batches of one shape; any strategy that wants that shape can use it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from tltool.data.streams import Stream
+from tltool.data.table import Table
+
+
+class Feed(Dataset[dict[str, Any]]):
+    """Batch number ``step`` is ``feed[step]``, whichever process asks and in whatever order.
+
+    Subclasses name their streams of rows (`pools`) and lay out a batch (`collate`). A subclass
+    lives in a module of its own, is called like it (`pair.Pair`), and needs no registration.
+
+    Args:
+        table: All examples.
+        batch_size: Of one stream, over all devices.
+        seed: The run's seed.
+        rank: Which device this is, of ``world``: it gets every ``world``-th row of a batch.
+        world: How many devices there are.
+    """
+
+    def __init__(
+        self, table: Table, batch_size: int, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.table, self.rank, self.world = table, rank, world
+        self.streams = {
+            role: Stream(pool, batch_size, seed, role) for role, pool in self.pools().items()
+        }
+
+    def pools(self) -> Mapping[str, NDArray[np.int64]]:
+        """Returns the training rows of each stream, by role."""
+        raise NotImplementedError
+
+    def collate(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+        """Returns the batch of some rows, by role."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Batches in an epoch: one pass over the longest stream."""
+        return max(len(stream) for stream in self.streams.values())
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """Returns the batch of a step, counted from 0 and without end."""
+        return self.collate(
+            {k: s.batch(step)[self.rank :: self.world] for k, s in self.streams.items()}
+        )

@@ -1,0 +1,30 @@
+"""The keys that every `dataset` option shares, beside those of its reader."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """How tables are split, decoded and batched.
+
+    Args:
+        batch_size: Images of one domain in a training batch.
+        eval_batch_size: Images in an evaluation batch.
+        augment: Random changes of training images, drawn on whole batches: ``flip``
+            (left-right) or ``flip_crop`` (also a shift by up to 1/8 of the side).
+        test_fraction: Part of each domain held out as test where the data have no split.
+        val_fraction: Part of the source training images held out when `selection` scores on them.
+        split_seed: Seed of those two splits; apart from `seed`, so that every seed sees one split.
+        on_error: A corrupt image stops the run (``raise``) or is left out and counted (``skip``).
+        cache: Keep decoded images on disk for the next run.
+    """
+
+    batch_size: int = 64
+    eval_batch_size: int = 256
+    augment: Literal["none", "flip", "flip_crop"] = "none"
+    test_fraction: float = 0.2
+    val_fraction: float = 0.1
+    split_seed: int = 0
+    on_error: Literal["raise", "skip"] = "raise"
+    cache: bool = True

@@ -1,0 +1,231 @@
+"""Folders of images, one folder a class."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tltool.data.readers.base import Reader, digest, make_table, tree_digest
+from tltool.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif"),
+    *(".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"),
+)
+SPLITS = {"train": "train", "test": "test", "val": "val", "valid": "val", "validation": "val"}
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One image of a folder.
+
+    Args:
+        path: Of the file.
+        name: The path below the domain's folder, with forward slashes.
+        split: ``train``, ``val``, ``test`` or an empty string.
+        label: Name of the class, or None.
+    """
+
+    path: Path
+    name: str
+    split: str
+    label: str | None
+
+
+@dataclass
+class Scan:
+    """What a domain's folder holds.
+
+    Args:
+        images: Sorted by name.
+        splits: Those that have a folder, whether or not it holds images.
+        empty: Class folders without images, relative to the folder.
+        odd: Split folders that stand beside other folders.
+    """
+
+    images: list[ImageFile] = field(default_factory=list)
+    splits: set[str] = field(default_factory=set)
+    empty: list[str] = field(default_factory=list)
+    odd: list[str] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the classes that have images, sorted."""
+        return sorted({image.label for image in self.images if image.label is not None})
+
+
+class ImageFolder(Reader):
+    """Your own images: a folder for each domain, in it a folder for each class.
+
+    Each is ``class/image``, or ``train|val|test/class/image`` where a split exists. The target may
+    also hold images without class folders: then they are unlabelled. Hidden files, and files that
+    are no images by extension, are passed over; folders inside a class folder belong to it.
+
+    Args:
+        source: Folder of the labelled domain.
+        target: Folder of the other domain, whose classes are among the source's; or none.
+    """
+
+    def __init__(self, source: str, target: str | None = None) -> None:
+        self.source = source
+        self.target = target
+
+    def problems(self) -> list[str]:
+        """Returns missing paths, wrong layouts, empty class folders, labels only in the target."""
+        if not self.source:
+            return [f"dataset.source is missing: dataset.source=FOLDER, with {_layout('FOLDER')}"]
+        scans: dict[str, Scan] = {}
+        problems = []
+        for key, folder in self._folders().items():
+            found = _folder_problems(key, folder)
+            if not found:
+                scans[key] = scan(folder)
+                found = _scan_problems(key, folder, scans[key])
+            problems += found
+        if "source" in scans:
+            problems += self._class_problems(scans)
+        return problems
+
+    def fingerprint(self) -> str:
+        """Returns a sha256 over names and content of all images, not over where they lie.
+
+        Kept under the files' sizes and modification times: the second call reads no image.
+        """
+        files = {
+            f"{domain}/{image.name}": image.path
+            for domain, folder in self._folders().items()
+            for image in scan(folder).images
+        }
+        return digest("image_folder", tree_digest(files))
+
+    def read(self) -> "Dataset":
+        """Returns all images; classes are the source's, sorted; paths are below each folder.
+
+        Raises:
+            UserError: As `check`.
+        """
+        if problems := self.problems():
+            raise UserError(*problems)
+        scans = {domain: scan(folder) for domain, folder in self._folders().items()}
+        classes = scans["source"].labels
+        index = {name: number for number, name in enumerate(classes)}
+        rows = [(domain, image) for domain in scans for image in scans[domain].images]
+        return make_table(
+            images=[str(image.path) for _, image in rows],
+            labels=[-1 if image.label is None else index[image.label] for _, image in rows],
+            domains=[domain for domain, _ in rows],
+            splits=[image.split for _, image in rows],
+            paths=[image.name for _, image in rows],
+            class_names=classes,
+        )
+
+    def provenance(self) -> dict[str, str]:
+        """Returns the folders as absolute paths."""
+        return {domain: str(folder.absolute()) for domain, folder in self._folders().items()}
+
+    def _folders(self) -> dict[str, Path]:
+        named = {"source": self.source, "target": self.target}
+        return {domain: Path(name).expanduser() for domain, name in named.items() if name}
+
+    def _class_problems(self, scans: dict[str, Scan]) -> list[str]:
+        source, problems = scans["source"], []
+        labels = source.labels
+        unlabelled = [image for image in source.images if image.label is None]
+        wanted = f"wanted {_layout(self.source)}"
+        if unlabelled:
+            problems.append(
+                f"dataset.source={self.source}: {len(unlabelled)} images without a class folder "
+                f"(first {unlabelled[0].name}); {wanted}"
+            )
+        elif len(labels) == 1:
+            problems.append(
+                f"dataset.source={self.source}: one class folder only ({labels[0]}); {wanted}"
+            )
+        if labels and "target" in scans:
+            problems += [
+                f"dataset.target={self.target}: label {label} is seen only in the target; "
+                f"the source has {', '.join(labels)}: rename or remove the folder"
+                for label in scans["target"].labels
+                if label not in labels
+            ]
+        return problems
+
+
+def scan(folder: Path) -> Scan:
+    """Lists what a domain's folder holds; reads names, not images."""
+    found = Scan()
+    subfolders = _subfolders(folder)
+    split_folders = [path for path in subfolders if path.name.lower() in SPLITS]
+    if subfolders and len(split_folders) == len(subfolders):
+        for path in subfolders:
+            split = SPLITS[path.name.lower()]
+            found.splits.add(split)
+            _scan_classes(found, folder, path, split)
+    else:
+        # A class may be called "train"; class folders inside it say that it is a split.
+        found.odd = [p.name for p in split_folders if _subfolders(p) and not any(_images(p))]
+        _scan_classes(found, folder, folder, "")
+    found.images.sort(key=lambda image: image.name)
+    return found
+
+
+def _scan_classes(found: Scan, root: Path, folder: Path, split: str) -> None:
+    class_folders = _subfolders(folder)
+    if not class_folders:
+        found.images += [_image(root, path, split, None) for path in _images(folder)]
+    for class_folder in class_folders:
+        paths = [
+            path for below, _, _ in os.walk(class_folder) for path in _images(Path(below), root)
+        ]
+        found.images += [_image(root, path, split, class_folder.name) for path in paths]
+        if not paths:
+            found.empty.append(class_folder.relative_to(root).as_posix())
+
+
+def _image(root: Path, path: Path, split: str, label: str | None) -> ImageFile:
+    return ImageFile(path, path.relative_to(root).as_posix(), split, label)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _images(folder: Path, root: Path | None = None) -> Iterator[Path]:
+    """Yields the images directly in a folder, none if it is hidden below ``root``."""
+    if root and any(part.startswith(".") for part in folder.relative_to(root).parts):
+        return
+    for path in folder.iterdir():
+        is_image = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+        if is_image and path.is_file():
+            yield path
+
+
+def _folder_problems(key: str, folder: Path) -> list[str]:
+    if not folder.exists():
+        return [f"dataset.{key}={folder}: no such folder"]
+    if not folder.is_dir():
+        return [f"dataset.{key}={folder}: a file, where a folder is wanted: {_layout('FOLDER')}"]
+    return []
+
+
+def _scan_problems(key: str, folder: Path, found: Scan) -> list[str]:
+    given = f"dataset.{key}={folder}"
+    if found.odd:
+        return [
+            f"{given}: {', '.join(found.odd)} beside other folders; "
+            f"either train|val|test folders only, or class folders only"
+        ]
+    if not found.images:
+        return [f"{given}: no images in it ({' '.join(EXTENSIONS)}); wanted {_layout(folder)}"]
+    problems = [f"{given}: class folder {name} has no images" for name in found.empty]
+    if found.splits and not any(image.split == "train" for image in found.images):
+        problems.append(f"{given}: no images in a train folder beside {', '.join(found.splits)}")
+    return problems
+
+
+def _layout(folder: str | Path) -> str:
+    return f"{folder}/CLASS/image.jpg or {folder}/train|test/CLASS/image.jpg"

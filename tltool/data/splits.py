@@ -1,0 +1,111 @@
+"""Stratified, seeded splits."""
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+
+def assign_splits(
+    labels: npt.NDArray[np.int64],
+    domains: npt.NDArray[np.str_],
+    splits: npt.NDArray[np.str_],
+    test_fraction: float,
+    seed: int,
+) -> npt.NDArray[np.str_]:
+    """Gives every image a split, domain by domain; a split that the data carry is kept.
+
+    Images without a split are parted into train and test. Where a domain then has no test images,
+    they are held out of its train images in the same way.
+
+    Args:
+        labels: (N,), -1 where unknown; those are drawn without regard to class.
+        domains: (N,).
+        splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
+        test_fraction: In [0, 1).
+        seed: One seed gives one split of a domain, whatever the other domain holds.
+
+    Returns:
+        (N,) of ``train``, ``val`` or ``test``.
+    """
+    assigned = np.array(splits, dtype="<U5")
+    for domain in np.unique(domains):
+        rng = np.random.default_rng([seed, zlib.crc32(str(domain).encode())])
+        here = domains == domain
+        without = here & (assigned == "")
+        assigned[without] = "train"
+        if not without.any() and not (here & (assigned == "test")).any():
+            without = here & (assigned == "train")
+        rows = np.flatnonzero(without)
+        assigned[rows[held_out(labels[rows], test_fraction, rng)]] = "test"
+    return assigned
+
+
+def hold_out_validation(
+    labels: npt.NDArray[np.int64], indices: npt.NDArray[np.int64], fraction: float, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Parts ``indices`` into training and validation, stratified by class.
+
+    Args:
+        labels: (N,) of the whole table.
+        indices: (M,) rows of the table, no row twice.
+        fraction: Part that becomes validation, in [0, 1).
+        seed: The same rows in any order and the same seed give the same parts.
+
+    Returns:
+        Rows for training and rows for validation, each sorted. A class with one image stays in
+        training, so validation is empty when all have one.
+    """
+    rows = np.sort(indices)
+    held = held_out(labels[rows], fraction, np.random.default_rng(seed))
+    return rows[~held], rows[held]
+
+
+def held_out(
+    labels: npt.NDArray[np.int64], fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Marks a stratified part of the images: each class gives its share, to within one image.
+
+    ``round(fraction * N)`` images are marked, at least one; a class never gives its last image, so
+    it can be fewer. (scikit-learn's stratified split refuses a class with one image.)
+
+    Args:
+        labels: (N,).
+        fraction: In [0, 1).
+        rng: Draws the images, and the classes that give one more.
+
+    Returns:
+        (N,) of bool.
+
+    Raises:
+        ValueError: ``fraction`` is outside [0, 1).
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction={fraction}: in [0, 1)")
+    marked = np.zeros(len(labels), dtype=bool)
+    if fraction == 0 or len(labels) == 0:
+        return marked
+    _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    quotas = _quotas(counts, fraction, rng)
+    # Rows in random order, then sorted by class: the first of each class are the ones to mark.
+    order = rng.permutation(len(labels))
+    order = order[np.argsort(classes[order], kind="stable")]
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    marked[order] = rank < np.repeat(quotas, counts)
+    return marked
+
+
+def _quotas(
+    counts: npt.NDArray[np.intp], fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.intp]:
+    """Images that each class gives, by largest remainder; ties are broken at random."""
+    exact = counts * fraction
+    most = counts - 1
+    quotas: npt.NDArray[np.intp] = np.minimum(np.floor(exact).astype(np.intp), most)
+    wanted = max(1, round(float(counts.sum()) * fraction)) - int(quotas.sum())
+    ties = rng.random(len(counts))
+    for index in np.lexsort((ties, quotas - exact)):
+        if wanted > 0 and quotas[index] < most[index]:
+            quotas[index] += 1
+            wanted -= 1
+    return quotas

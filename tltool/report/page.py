@@ -1,0 +1,194 @@
+"""The report of one run: a single HTML page that needs nothing beside itself."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from tltool.report import plots, wording
+from tltool.report.history import Row, epochs_trained
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Features of some test images in two dimensions, for looking at.
+
+    Args:
+        points: (N, 2).
+        labels: (N,), class indices.
+        domains: (N,), ``"source"`` or ``"target"``.
+
+    Raises:
+        ValueError: Shapes do not fit.
+    """
+
+    points: NDArray[np.floating]
+    labels: NDArray[np.integer]
+    domains: NDArray[np.str_]
+
+    def __post_init__(self) -> None:
+        number = len(self.points)
+        if self.points.shape != (number, 2) or not len(self.labels) == len(self.domains) == number:
+            shapes = (self.points.shape, self.labels.shape, self.domains.shape)
+            raise ValueError(f"an embedding takes (N, 2), (N,) and (N,), not {shapes}")
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything the page shows; empty parts are left out of it.
+
+    Args:
+        title: Name of the run.
+        results: Contents of results.json; ``selection.epoch`` counts from 1, accuracies are
+            fractions, ``controls`` maps a strategy to its metrics.
+        history: Rows of metrics.csv; ``epoch`` counts from 0.
+        confusion: Counts (C, C) by split, rows are true classes.
+        class_names: C names.
+        embedding: Features of both domains, or None.
+        changes: Key, value and default of every setting that is not at its default.
+        record: Contents of record.json.
+
+    Raises:
+        ValueError: A confusion matrix does not fit the class names.
+    """
+
+    title: str
+    results: dict[str, Any]
+    history: list[Row] = field(default_factory=list)
+    confusion: dict[str, NDArray[np.integer]] = field(default_factory=dict)
+    class_names: list[str] = field(default_factory=list)
+    embedding: Embedding | None = None
+    changes: list[tuple[str, object, object]] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        classes = len(self.class_names)
+        for name, counts in self.confusion.items():
+            if counts.shape != (classes, classes):
+                raise ValueError(
+                    f"confusion of '{name}' is {counts.shape}, but there are {classes} class names"
+                )
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One of the large figures at the top."""
+
+    label: str
+    figure: str
+    beside: str = ""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Accuracy on one class, by split: share (None without images) and images."""
+
+    name: str
+    cells: tuple[tuple[float | None, int], ...]
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Writes the page; a page that was there stays whole until the new one is.
+
+    The same content gives the same bytes.
+
+    Args:
+        path: Of the HTML file, in a folder that exists.
+        content: What to show.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(_render(content), encoding="utf-8", errors="replace")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _render(content: ReportContent) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["percent"] = wording.percent
+    source = resources.files("tltool.report").joinpath("page.html.jinja").read_text("utf-8")
+    results, embedding = content.results, content.embedding
+    verdict = results.get("verdict")
+    return environment.from_string(source).render(
+        title=content.title,
+        facts=[(key, results[key]) for key in ("strategy", "dataset", "backbone", "seed", "status")
+               if key in results],
+        headlines=list(_headlines(results)),
+        verdict=verdict and {**verdict, "sentence": wording.verdict_sentence(verdict)},
+        selection=wording.selection_sentence(results, epochs_trained(content.history)),
+        warnings=results.get("warnings", []),
+        strategies=[results.get("strategy", "this run"), *results.get("controls", {})],
+        metrics=wording.metric_rows(results),
+        learning=plots.learning_plots(content.history),
+        confusion=[
+            plots.confusion_plot(name, counts, content.class_names)
+            for name, counts in content.confusion.items()
+        ],
+        splits=list(content.confusion),
+        classes=_class_rows(content.confusion, content.class_names),
+        many_classes=len(content.class_names) > plots.MAX_NAMED,
+        embedding=embedding and plots.embedding_plots(
+            embedding.points.astype(float), embedding.labels, embedding.domains,
+            content.class_names,
+        ),
+        changes=[(key, _text(value), _text(default)) for key, value, default in content.changes],
+        counts={**wording.counts(results), **wording.timing(results)},
+        record=list(_flat(content.record)),
+    )  # fmt: skip
+
+
+def _headlines(results: Mapping[str, Any]) -> Iterator[Headline]:
+    controls = results.get("controls", {})
+    for domain in ("target", "source"):
+        name = f"{domain}_test/accuracy"
+        if name not in results.get("metrics", {}):
+            continue
+        beside = [
+            f"{control} {wording.metric(name, metrics[name])}"
+            for control, metrics in controls.items()
+            if name in metrics
+        ]
+        figure = wording.metric(name, results["metrics"][name])
+        yield Headline(f"{domain} test accuracy", figure, ", ".join(beside))
+    if verdict := results.get("verdict"):
+        gain, beside_gain = f"{100 * verdict['gain']:+.1f}", wording.interval(verdict)
+        yield Headline(f"points over {verdict['control']}", gain, beside_gain)
+
+
+def _class_rows(
+    confusion: Mapping[str, NDArray[np.integer]], class_names: Sequence[str]
+) -> list[ClassRow]:
+    rows = []
+    for index, name in enumerate(class_names):
+        cells = []
+        for counts in confusion.values():
+            images = int(counts[index].sum())
+            cells.append((counts[index, index] / images if images else None, images))
+        rows.append(ClassRow(name, tuple(cells)))
+    return rows
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _text(value)
+
+
+def _text(value: object) -> str:
+    """Writes a setting the way a person would type it: null, true, [1, 2], text without quotes."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,100 @@
+"""Figures and findings in words, the same on the page and in the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Results = Mapping[str, Any]  # the contents of results.json
+
+VERDICTS = {
+    "positive": "transfer helped",
+    "none": "no clear effect of transfer",
+    "negative": "transfer hurt",
+}
+NO_VALUE = "-"
+
+
+def percent(fraction: float) -> str:
+    """Returns a fraction in [0, 1] as ``"71.0 %"``."""
+    return f"{100 * fraction:.1f} %"
+
+
+def metric(name: str, value: float | None) -> str:
+    """Returns an accuracy in percent, any other metric with four digits, ``"-"`` for none."""
+    if value is None:
+        return NO_VALUE
+    return percent(value) if "accuracy" in name.rpartition("/")[2] else f"{value:.4g}"
+
+
+def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
+    """Returns each metric with its values in words: of the run, then of each control."""
+    columns = [results.get("metrics", {}), *results.get("controls", {}).values()]
+    names = dict.fromkeys(name for column in columns for name in column)
+    return [(name, [metric(name, column.get(name)) for column in columns]) for name in names]
+
+
+def verdict_sentence(verdict: Mapping[str, Any]) -> str:
+    """Says whether transfer helped, by how many points and how sure that is.
+
+    Args:
+        verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
+            ``gain`` and ``interval`` (low, high), these as fractions.
+    """
+    return (
+        f"{VERDICTS[verdict['verdict']]}: {100 * verdict['gain']:+.1f} points on"
+        f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}"
+    )
+
+
+def interval(verdict: Mapping[str, Any]) -> str:
+    """Returns ``"95 % interval +25.0 to +34.1"`` for an ``interval`` of fractions."""
+    low, high = verdict["interval"]
+    return f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+
+
+def selection_sentence(results: Results, epochs: int | None = None) -> str:
+    """Says which epoch the figures belong to and what chose it.
+
+    Args:
+        results: With ``selection`` {``rule``, ``epoch`` counted from 1 or None}.
+        epochs: Epochs trained in all, where that is known.
+    """
+    selection = results.get("selection") or {}
+    rule = selection.get("rule")
+    if rule is None:
+        return "not recorded"
+    words = f"chosen by rule `{rule}`"
+    if selection.get("epoch") is not None:
+        of = f" of {epochs}" if epochs is not None else ""
+        words = f"epoch {selection['epoch']}{of}, {words}"
+    if not any(name.startswith("target_") for name in results.get("metrics", {})):
+        return words
+    if rule == "oracle":
+        return f"{words}; target labels were used, so the target figures are an upper bound"
+    return f"{words}; target labels were not used"
+
+
+def duration(seconds: float) -> str:
+    """Returns ``"8.4 s"``, ``"1 min 32 s"`` or ``"2 h 05 min"``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def counts(results: Results) -> dict[str, str]:
+    """Returns ``{"source train": "2,250", ...}`` in the order of the record."""
+    recorded = results.get("counts", {})
+    return {name.replace("_", " "): f"{number:,}" for name, number in recorded.items()}
+
+
+def timing(results: Results) -> dict[str, str]:
+    """Returns ``{"training time": "1 min 32 s", "throughput": "1,630 images/s"}``."""
+    recorded = results.get("timing", {})
+    words = {}
+    if (seconds := recorded.get("fit_s")) is not None:
+        words["training time"] = duration(seconds)
+    if (rate := recorded.get("images_per_s")) is not None:
+        words["throughput"] = f"{rate:,.0f} images/s"
+    return words

@@ -1,0 +1,114 @@
+"""Uses a trained run: scores it again, or predicts new images."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from tltool.config.instantiate import check_needs
+from tltool.data.decode import decode_image
+from tltool.data.readers import checked_reader
+from tltool.data.readers.image_folder import EXTENSIONS
+from tltool.errors import UserError
+from tltool.run.build import build
+from tltool.run.console import tracked
+from tltool.run.fit import stage_inputs
+from tltool.run.folder import RunFolder, read_config
+from tltool.run.model import Model, ModelBuilder, with_random_weights
+from tltool.run.outcome import evaluate_splits, exported_spec, load_model, metrics_of
+from tltool.strategies.base import DataSpec
+
+TABLES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "json"}  # suffix -> datasets' name
+BATCH = 256
+
+
+def evaluate_run(run: Path, console: Console) -> dict[str, Any]:
+    """Returns the results of a run with its metrics computed anew.
+
+    Raises:
+        UserError: It is no finished run, or its data are gone.
+    """
+    config = read_config(run)
+    check_needs(config)
+    exported_spec(run)  # before data are decoded: is there anything to score?
+    with tracked(console, "decoding") as update:
+        reader = checked_reader(config["dataset"])
+        parts = build(with_random_weights(config), reader, lambda i, n: update(i, n, ""))
+    load_model(run, parts.model.learner)
+    with stage_inputs(parts, parts.model.strategy.stages()[-1], console):
+        metrics = metrics_of(evaluate_splits(parts))
+    return RunFolder(run).read_json("results.json") | {"metrics": metrics}
+
+
+def predict_images(run: Path, path: Path, console: Console) -> tuple[str, int]:
+    """Predicts an image, a folder of images, or the images that a table names.
+
+    Returns:
+        CSV text with columns path, label and score, and how many rows it has.
+
+    Raises:
+        UserError: It is no finished run, there are no images, or some cannot be read.
+    """
+    spec = exported_spec(run)
+    images = _images(path)
+    config = read_config(run)
+    model = ModelBuilder(with_random_weights(config)).build(spec)
+    load_model(run, model.learner)
+    rows: list[tuple[str, str, str]] = []
+    with tracked(console, "predicting") as update:
+        for start in range(0, len(images), BATCH):
+            rows += _predict(model, spec, images[start : start + BATCH])
+            update(len(rows), len(images), "")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "label", "score"))
+    writer.writerows(rows)
+    return text.getvalue(), len(rows)
+
+
+def _predict(model: Model, spec: DataSpec, paths: Sequence[Path]) -> list[tuple[str, str, str]]:
+    pixels, problems = [], []
+    for path in paths:
+        try:
+            pixels.append(decode_image(path, model.backbone.preprocessing))
+        except Exception as error:  # on broken bytes Pillow raises almost anything
+            problems.append(f"{path}: cannot be read as an image ({str(error).splitlines()[0]})")
+    if problems:
+        raise UserError(*problems)
+    device = model.hardware.device
+    model.learner.to(device).eval()
+    with model.hardware.autocast():
+        x = model.prepare(torch.from_numpy(np.stack(pixels)).to(device), training=False)
+        scores, predicted = model.learner.predict_logits(x).softmax(dim=1).cpu().max(dim=1)
+    return [
+        (str(path), spec.class_names[label], f"{score:.4f}")
+        for path, label, score in zip(paths, predicted.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def _images(path: Path) -> list[Path]:
+    """Returns the images that a path stands for."""
+    if path.suffix.lower() in TABLES:
+        return _named_in(path)
+    if path.is_file():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
+    if not found:
+        raise UserError(f"{path}: no images in it ({', '.join(EXTENSIONS)})")
+    return found
+
+
+def _named_in(table: Path) -> list[Path]:
+    """Returns the column ``path`` of a table; relative paths are relative to the table."""
+    from datasets import Dataset
+
+    reader = getattr(Dataset, f"from_{TABLES[table.suffix.lower()]}")
+    rows = reader(str(table), keep_in_memory=True)
+    if "path" not in rows.column_names:
+        raise UserError(f"{table}: a column 'path' wanted, it has {', '.join(rows.column_names)}")
+    return [table.parent / name for name in rows["path"]]

@@ -1,0 +1,116 @@
+"""From a resolved configuration to everything that a run needs."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tltool.config.instantiate import instantiate_shared
+from tltool.data.cache import Arrays, load_arrays
+from tltool.data.datamodule import DataModule
+from tltool.data.options import DataOptions
+from tltool.data.readers.base import Reader
+from tltool.data.splits import assign_splits, hold_out_validation
+from tltool.data.table import Table
+from tltool.errors import UserError
+from tltool.run.model import Model, ModelBuilder
+from tltool.run.selection import RULES
+from tltool.strategies.base import DataSpec
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Model and data of one run."""
+
+    config: Mapping[str, Any]
+    model: Model
+    reader: Reader
+    arrays: Arrays
+    table: Table
+    spec: DataSpec
+    datamodule: DataModule
+
+
+def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None = None) -> Parts:
+    """Builds all parts, the same ones every time for the same configuration.
+
+    Args:
+        config: Resolved and validated.
+        reader: Checked.
+        decoding: Told how many images of how many are decoded.
+
+    Raises:
+        UserError: Parts that do not fit together, or data that cannot be read.
+    """
+    builder = ModelBuilder(config)
+    options: DataOptions = instantiate_shared("dataset", config["dataset"])
+    arrays = load_arrays(
+        reader,
+        builder.backbone.preprocessing,
+        on_error=options.on_error,
+        cache=options.cache,
+        progress=decoding,
+    )
+    splits = assign_splits(
+        arrays.labels, arrays.domains, arrays.splits, options.test_fraction, options.split_seed
+    )
+    table = _table(arrays, splits, config["selection"], options)
+    spec = _spec(table)
+    model = builder.build(spec)
+    datamodule = DataModule(
+        table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
+    )
+    return Parts(config, model, reader, arrays, table, spec, datamodule)
+
+
+def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions) -> Table:
+    rows = {
+        (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
+        for domain in np.unique(arrays.domains)
+        for split in np.unique(splits[arrays.domains == domain])
+    }
+    scored_on = RULES[selection]
+    if scored_on == ("source", "val") and scored_on not in rows:
+        rows["source", "train"], rows["source", "val"] = hold_out_validation(
+            arrays.labels, rows["source", "train"], options.val_fraction, options.split_seed
+        )
+    table = Table(
+        torch.from_numpy(arrays.images),
+        torch.from_numpy(arrays.labels),
+        rows,
+        tuple(arrays.class_names),
+    )
+    if scored_on is not None and len(table.labelled(*scored_on)) == 0:
+        raise UserError(
+            f"selection={selection} scores on labelled {'/'.join(scored_on)} images, and there "
+            "are none: type selection=last"
+        )
+    return table
+
+
+def _spec(table: Table) -> DataSpec:
+    sizes = {domain: len(rows) for (domain, split), rows in table.rows.items() if split == "train"}
+    return DataSpec(len(table.class_names), table.class_names, sizes)
+
+
+def counts(parts: Parts) -> dict[str, int]:
+    """Returns how many images each domain's splits have, and how many parameters there are."""
+    images = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
+    strategy, net = parts.model.strategy, parts.model.net
+    trained = {
+        id(parameter): parameter.numel()
+        for stage in range(len(strategy.stages()))
+        for group in strategy.param_groups(net, stage)
+        for parameter in group["params"]
+    }
+    return {
+        **images,
+        "skipped_images": len(parts.arrays.skipped),
+        "trainable_parameters": sum(trained.values()),
+        "total_parameters": sum(p.numel() for p in parts.model.learner.parameters()),
+    }

@@ -1,0 +1,244 @@
+"""One run, from a resolved configuration to its record."""
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tltool.config.compose import Resolved
+from tltool.config.instantiate import instantiate
+from tltool.data.readers import checked_reader
+from tltool.errors import RunError, UserError
+from tltool.run.budget import Budget, budgets
+from tltool.run.build import Parts, build, counts
+from tltool.run.checkpoint import Checkpoint, load_checkpoint, load_selected
+from tltool.run.console import tracked
+from tltool.run.controls import run_controls
+from tltool.run.fit import fit, stage_inputs
+from tltool.run.folder import RunFolder
+from tltool.run.history import History
+from tltool.run.outcome import (
+    evaluate_splits,
+    metrics_of,
+    save_model,
+    save_predictions,
+    save_split,
+)
+from tltool.run.record import Record
+from tltool.run.selection import Selection
+from tltool.run.signals import Interrupted, Signals
+from tltool.run.summary import write_run_report
+
+SCHEMA = 1  # of results.json
+log = logging.getLogger("tltool")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run and its surroundings.
+
+    Args:
+        resolved: What to run.
+        folder: Where.
+        command: What was typed.
+        console: Where progress is shown.
+        signals: What may end it.
+    """
+
+    resolved: Resolved
+    folder: RunFolder
+    command: Sequence[str]
+    console: Console
+    signals: Signals
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        return self.resolved.config
+
+
+def execute(
+    resolved: Resolved, path: Path, command: Sequence[str], console: Console
+) -> dict[str, Any]:
+    """Runs, or goes on with, the run in a folder.
+
+    Args:
+        resolved: What to run.
+        path: The run folder.
+        command: What was typed, for the record.
+        console: Where progress is shown.
+
+    Returns:
+        The contents of results.json.
+
+    Raises:
+        UserError: Input that cannot be used.
+        RunError: The run had to stop.
+        Interrupted: A signal came; the run can be resumed.
+    """
+    with Signals() as signals:
+        return execute_run(Run(resolved, RunFolder(path), command, console, signals))
+
+
+def execute_run(run: Run) -> dict[str, Any]:
+    """Does what `execute` does, inside of its signal handlers; controls come here too."""
+    results = run.folder.read_json("results.json")
+    if results.get("status") == "done":
+        return results
+    with run.folder.locked(), _log_file(run.folder):
+        run.folder.write_yaml("config.yaml", run.resolved.saved())
+        record = Record(run.folder, run.command)
+        try:
+            results = _run(run, record)
+        except BaseException as error:
+            status = "interrupted" if isinstance(error, Interrupted) else "failed"
+            reason = str(error) or type(error).__name__
+            log.error("%s: %s", status, reason)
+            if not isinstance(error, Interrupted | RunError | UserError):
+                log.error(traceback.format_exc())
+            # On a full disk this fails too, and the first error is the one to tell.
+            with suppress(RunError):
+                record.end(status, reason)
+                run.folder.write_json("results.json", _head(run, status) | {"reason": reason})
+            raise
+        record.end("done")
+        # Last of all: a run is done only once this file says so.
+        run.folder.write_json("results.json", results)
+        log.info("done")
+    return results
+
+
+def _run(run: Run, record: Record) -> dict[str, Any]:
+    checkpoint = load_checkpoint(run.folder.path)
+    with tracked(run.console, "decoding") as update:
+        reader = checked_reader(run.config["dataset"])
+        parts = build(run.config, reader, lambda done, total: update(done, total, ""))
+    if checkpoint.run_step or checkpoint.stage:
+        _same_data(run.folder, parts)
+    record.add_parts(parts)
+    save_split(run.folder, parts)
+    plan = budgets(parts)
+    selection = Selection(**(checkpoint.selection or {"rule": run.config["selection"]}))
+    history = History(
+        run.folder, instantiate(run.config["logger"]), run.config, checkpoint.run_step
+    )
+    warned: list[str] = []
+    log.info("training: %s", ", ".join(f"{budget.steps} steps" for budget in plan))
+    try:
+        fit(
+            parts,
+            folder=run.folder,
+            history=history,
+            signals=run.signals,
+            checkpoint=checkpoint,
+            selection=selection,
+            warn=_warner(run.console, warned),
+            console=run.console,
+        )
+        results = _evaluate(run, parts, plan, checkpoint, selection, history)
+    except BaseException:
+        history.finish({}, done=False)
+        raise
+    results["warnings"] = warned
+    history.finish(results["metrics"], done=True)
+    return results
+
+
+def _evaluate(
+    run: Run,
+    parts: Parts,
+    plan: list[Budget],
+    checkpoint: Checkpoint,
+    selection: Selection,
+    history: History,
+) -> dict[str, Any]:
+    if selection.scored_on is not None:
+        parts.model.learner.load_state_dict(load_selected(run.folder))
+    save_model(run.folder, parts)
+    with stage_inputs(parts, parts.model.strategy.stages()[-1], run.console):
+        found = evaluate_splits(parts)
+        save_predictions(run.folder, found)
+        images = sum(budget.steps * budget.images_per_step for budget in plan)
+        results = _head(run, "done") | {
+            "selection": {**selection.state(), "epochs": sum(b.epochs for b in plan)},
+            "metrics": metrics_of(found),
+            "counts": counts(parts),
+            "timing": {
+                "fit_s": round(checkpoint.fit_seconds, 3),
+                "images_per_s": round(images / max(checkpoint.fit_seconds, 1e-9), 1),
+            },
+        }
+        if run.config["controls"]:
+            steps = sum(budget.steps for budget in plan)
+            results |= run_controls(run, type(parts.model.strategy).controls, steps, found, _again)
+        if run.config["report"]:
+            write_run_report(run.folder, parts, results, found, history.rows)
+    return results
+
+
+def _again(run: Run, resolved: Resolved, path: Path) -> dict[str, Any]:
+    return execute_run(replace(run, resolved=resolved, folder=RunFolder(path)))
+
+
+def _head(run: Run, status: str) -> dict[str, Any]:
+    choices = run.resolved.choices
+    return {
+        "schema": SCHEMA,
+        "status": status,
+        "name": run.config["name"],
+        "strategy": choices["strategy"],
+        "dataset": choices["dataset"],
+        "backbone": run.config["backbone"].get("name", choices["backbone"]),
+        "seed": run.config["seed"],
+    }
+
+
+def _same_data(folder: RunFolder, parts: Parts) -> None:
+    """Refuses to go on with other data or weights than the run began with."""
+    before = folder.read_json("record.json")
+    data = before.get("dataset", {}).get("fingerprint", parts.arrays.fingerprint)
+    weights = before.get("weights", {}).get("state_sha256", parts.model.backbone_sha256)
+    for what, then, now in (
+        ("the data", data, parts.arrays.fingerprint),
+        ("the pretrained weights", weights, parts.model.backbone_sha256),
+    ):
+        if then != now:
+            raise UserError(
+                f"{what} changed since {folder.path} began: it cannot be resumed exactly; "
+                f"type `tltool train --config-from {folder.path}` to run it anew"
+            )
+
+
+def _warner(console: Console, warned: list[str]) -> Callable[[str], None]:
+    def warn(text: str) -> None:
+        # A warning that only its figures set apart from one before is the same warning.
+        known = {"".join(c for c in old if not c.isdigit()) for old in warned}
+        if "".join(c for c in text if not c.isdigit()) not in known:
+            warned.append(text)
+            log.warning(text)
+            console.print(f"warning: {text}", style="yellow")
+
+    return warn
+
+
+@contextmanager
+def _log_file(folder: RunFolder) -> Iterator[None]:
+    """Within it, what tltool and Python's warnings log also goes to log.txt."""
+    if not folder.writes:
+        yield
+        return
+    handler = logging.FileHandler(folder.path / "log.txt", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()

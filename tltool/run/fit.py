@@ -1,0 +1,184 @@
+"""Trains all stages, from the start or from a checkpoint."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytorch_lightning as pl
+from rich.console import Console
+
+from tltool.backbones.base import weights_sha256
+from tltool.data.features import cached_features, features_path
+from tltool.evaluation.domains import Predictions, evaluate
+from tltool.run.budget import Budget, budgets
+from tltool.run.build import Parts
+from tltool.run.checkpoint import Checkpoint
+from tltool.run.console import tracked
+from tltool.run.folder import RunFolder
+from tltool.run.history import History
+from tltool.run.monitor import Monitor
+from tltool.run.selection import Selection
+from tltool.run.signals import Signals
+from tltool.strategies.base import Stage
+
+# What Lightning says of choices that are deliberate here.
+EXPECTED_WARNINGS = (
+    r".*does not have many workers.*",
+    r".*number of training batches.*is smaller than the logging interval.*",
+    r".*`?IterableDataset`? has `?__len__`? defined.*",
+    r".*GPU available but not used.*",
+    r".*module\(s\) in eval mode.*",
+    r".*find_unused_parameters=True was specified.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+)
+
+
+@contextmanager
+def stage_inputs(parts: Parts, stage: Stage, console: Console) -> Iterator[None]:
+    """Within it, a stage with ``cached_features`` reads features in place of images."""
+    # Augmented images have other features in every epoch: these are computed in every step.
+    if not stage.cached_features or parts.datamodule.prepare.augment != "none":
+        yield
+        return
+    device, table = parts.model.hardware.device, parts.table
+    cache = bool(parts.config["dataset"]["cache"])
+    weights = weights_sha256(
+        parts.model.backbone.state_dict()
+    )  # of now: a stage may have trained it
+    data = [parts.arrays.fingerprint, *vars(parts.model.backbone.preprocessing).values()]
+    path = features_path([weights, *data, len(table.y), parts.model.hardware.precision])
+    parts.model.net.to(device).eval()
+    with tracked(console, "features") as update, parts.model.hardware.autocast():
+        features = cached_features(
+            parts.model.net.features,
+            parts.datamodule,
+            device,
+            path if cache else None,
+            lambda done, total: update(done, total, ""),
+        )
+    parts.datamodule.table = replace(table, x=features)
+    try:
+        with parts.model.net.on_features():
+            yield
+    finally:
+        parts.datamodule.table = table
+
+
+def predictions(parts: Parts, domain: str, split: str) -> Predictions | None:
+    """Returns what the network predicts on the labelled images of a split; None if there are none.
+
+    Leaves the network in eval mode.
+    """
+    rows = parts.table.labelled(domain, split)
+    if len(rows) == 0:
+        return None
+    device = parts.model.hardware.device
+    parts.model.learner.to(device).eval()
+    with parts.model.hardware.autocast():
+        batches = parts.datamodule.evaluation_batches(rows, device)
+        return evaluate(parts.model.learner.predict_logits, batches, parts.spec.num_classes)
+
+
+def fit(
+    parts: Parts,
+    *,
+    folder: RunFolder,
+    history: History,
+    signals: Signals,
+    checkpoint: Checkpoint,
+    selection: Selection,
+    warn: Callable[[str], None],
+    console: Console,
+) -> None:
+    """Trains what the checkpoint has not yet trained; the checkpoint ends at the last stage.
+
+    Raises:
+        RunError: A loss is not finite, or the disk is full.
+        Interrupted: A signal came; the checkpoint holds the last step.
+    """
+    stages, plan = parts.model.strategy.stages(), budgets(parts)
+    if checkpoint.learner is not None:
+        parts.model.learner.load_state_dict(checkpoint.learner)
+    for number in range(checkpoint.stage, len(stages)):
+        stage, budget = stages[number], plan[number]
+        last = number == len(stages) - 1
+        with stage_inputs(parts, stage, console), tracked(console, stage.name) as update:
+            if checkpoint.step == 0:
+                parts.model.strategy.begin_stage(parts.model.net, number)
+            monitor = Monitor(
+                folder=folder,
+                history=history,
+                signals=signals,
+                checkpoint=checkpoint,
+                selection=selection,
+                score=_score(parts, selection) if last else None,
+                update=update,
+                warn=warn,
+                log_every=parts.config["log_every"],
+                checkpoint_every=parts.config["checkpoint_every"],
+                budget=budget,
+                epochs_before=sum(b.epochs for b in plan[:number]),
+            )
+            _fit_stage(parts, number, stage, budget, monitor, signals)
+            parts.model.learner.to(parts.model.hardware.device).eval()
+            parts.model.strategy.end_stage(parts.model.net, number)
+        if selection.scored_on is None:
+            selection.better(sum(b.epochs for b in plan), None)
+        checkpoint.stage, checkpoint.step, checkpoint.optimizer = number + 1, 0, None
+        checkpoint.run_step = monitor.steps_before + budget.steps
+        checkpoint.learner = parts.model.learner.state_dict()
+        checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds
+        checkpoint.save(folder)
+
+
+def _score(parts: Parts, selection: Selection) -> Callable[[], float] | None:
+    if selection.scored_on is None:
+        return None
+    domain, split = selection.scored_on
+
+    def score() -> float:
+        scored = predictions(parts, domain, split)
+        assert scored is not None  # `build` refuses a rule whose split has no labels
+        return scored.metrics()["accuracy"]
+
+    return score
+
+
+def _fit_stage(
+    parts: Parts, number: int, stage: Stage, budget: Budget, monitor: Monitor, signals: Signals
+) -> None:
+    learner, datamodule = parts.model.learner, parts.datamodule
+    learner.start_stage(number, budget.steps, monitor.checkpoint.step)
+    datamodule.serve(stage.feed or parts.model.strategy.feed, budget.next_epoch(learner.done_steps))
+    with quiet_lightning(), signals.deferred():
+        trainer = pl.Trainer(
+            **parts.model.hardware.trainer_options(),
+            max_epochs=budget.epochs - learner.done_steps // budget.epoch_steps,
+            callbacks=[monitor],
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+            limit_val_batches=0,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(learner, datamodule=datamodule)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Within it Lightning keeps its greetings and its remarks on deliberate choices to itself."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in EXPECTED_WARNINGS:
+                warnings.filterwarnings("ignore", message)
+            yield
+    finally:
+        logger.setLevel(level)

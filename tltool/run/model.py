@@ -1,0 +1,86 @@
+"""From a resolved configuration to the model that a run trains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+
+from tltool.backbones.base import Backbone, Net, weights_sha256
+from tltool.config.instantiate import instantiate
+from tltool.data.transforms import Prepare
+from tltool.errors import UserError
+from tltool.learner import Learner
+from tltool.run.hardware import Hardware
+from tltool.strategies.base import DataSpec, Strategy
+
+
+@dataclass(frozen=True)
+class Model:
+    """Network, strategy, and what they run on."""
+
+    hardware: Hardware
+    backbone: Backbone
+    backbone_sha256: str
+    net: Net
+    strategy: Strategy
+    learner: Learner
+    prepare: Prepare
+
+
+class ModelBuilder:
+    """Builds the same model every time for the same configuration.
+
+    It works in two steps, since the data are decoded as the backbone's weights want them, and the
+    head is as wide as the data have classes.
+
+    Args:
+        config: Resolved and validated.
+
+    Raises:
+        UserError: Weights that cannot be had, or parts that do not fit together.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.hardware: Hardware = instantiate(config["hardware"])
+        self.strategy: Strategy = instantiate(config["strategy"])
+        pl.seed_everything(config["seed"], verbose=False)
+        self.backbone: Backbone = instantiate(config["backbone"])
+        if self.backbone.modality not in self.strategy.modalities:
+            raise UserError(
+                f"this strategy works on {' and '.join(self.strategy.modalities)}, "
+                f"and the backbone takes {self.backbone.modality} (`tltool list strategy`)"
+            )
+
+    def build(self, spec: DataSpec) -> Model:
+        """Returns the model for data of this kind."""
+        sha256 = weights_sha256(self.backbone.state_dict())
+        # Again, so that the head starts the same whatever was drawn while data were read.
+        pl.seed_everything(self.config["seed"], verbose=False)
+        net = Net(self.backbone, spec.num_classes)
+        self.strategy.build(net, spec)
+        preprocessing = self.backbone.preprocessing
+        self.hardware.arrange(self.backbone, preprocessing.size)
+        optimizer = instantiate(self.config["optimizer"])
+        return Model(
+            self.hardware,
+            self.backbone,
+            sha256,
+            net,
+            self.strategy,
+            Learner(net, self.strategy, optimizer, self.config["seed"]),
+            Prepare(
+                preprocessing,
+                self.config["dataset"]["augment"],
+                self.hardware.channels_last(preprocessing.size),
+            ),
+        )
+
+
+def with_random_weights(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the configuration of the same network, not pretrained: its weights come later."""
+    backbone = dict(config["backbone"])
+    if "weights" in backbone:
+        backbone["weights"] = "random"
+    return {**config, "backbone": backbone}

@@ -1,0 +1,59 @@
+"""Gathers what report.html shows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from tltool.config.compose import defaults, difference
+from tltool.evaluation.domains import Predictions
+from tltool.report.embedding import embed
+from tltool.report.page import Embedding, ReportContent, write_report
+from tltool.run.build import Parts
+from tltool.run.folder import RunFolder
+
+POINTS = 400  # of each domain in the embedding: more are slower and no clearer
+
+
+def write_run_report(
+    folder: RunFolder,
+    parts: Parts,
+    results: Mapping[str, Any],
+    found: Mapping[str, Predictions],
+    history: Sequence[Mapping[str, float]],
+) -> None:
+    """Writes report.html into the run folder."""
+    if not folder.writes:
+        return
+    content = ReportContent(
+        title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
+        results=dict(results),
+        history=[dict(row) for row in history],
+        confusion={split: predicted.confusion for split, predicted in found.items()},
+        class_names=list(parts.spec.class_names),
+        embedding=_embedding(parts),
+        changes=difference(parts.config, defaults()),
+        record=folder.read_json("record.json"),
+    )
+    write_report(folder.path / "report.html", content)
+
+
+def _embedding(parts: Parts) -> Embedding | None:
+    """Returns the features of test images of both domains in two dimensions."""
+    chosen, domains = [], []
+    for domain in ("source", "target"):
+        rows = parts.table.rows.get((domain, "test"), np.empty(0, np.int64))
+        rows = np.random.default_rng(0).permutation(rows)[:POINTS]
+        chosen.append(rows)
+        domains += [domain] * len(rows)
+    rows = np.concatenate(chosen)
+    if len(rows) < 2:
+        return None
+    device = parts.model.hardware.device
+    parts.model.learner.to(device).eval()
+    with torch.inference_mode(), parts.model.hardware.autocast():
+        batches = parts.datamodule.evaluation_batches(rows, device)
+        features = torch.cat([parts.model.net.features(x).float().cpu() for x, _ in batches])
+    labels = parts.table.y.numpy()[rows]
+    return Embedding(embed(features.numpy(), seed=0), labels, np.array(domains))

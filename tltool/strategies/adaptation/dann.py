@@ -1,0 +1,103 @@
+"""Domain-adversarial training of neural networks."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch.nn.functional as F
+
+from tltool.backbones.base import Net
+from tltool.losses.adversarial import domain_loss, gradient_reversal, reversal_coefficient
+from tltool.losses.classification import accuracy
+from tltool.strategies.base import Batch, DataSpec, Losses, Strategy
+from tltool.strategies.discriminator import Discriminator
+from tltool.strategies.pairs import BatchNorm, pair_features
+
+# Rows over which the discriminator's accuracy must move, and by how much (of 1): a healthy one
+# moves by its sampling noise alone, about 0.02 a row of 10 batches of 64 + 64.
+WINDOW = 20
+CONSTANT = 0.002
+
+
+class DANN(Strategy):
+    """Features that predict the class but not the domain.
+
+    Minimises, over backbone f, head h and discriminator D at once,
+
+        CE(h(f(x_s)), y_s) + trade_off * BCE(D(R(f(x_s))), 1) + trade_off * BCE(D(R(f(x_t))), 0)
+
+    with the two BCE halved, and R the identity whose gradient is multiplied by ``-c(p)``,
+    ``c(p) = 2 / (1 + exp(-gamma p)) - 1`` over the progress p of the training. The coefficient
+    acts inside R only, so that D always learns at the full rate.
+
+    Batch: ``source.x``, ``source.y`` (B,), ``target.x``; target labels are never seen.
+
+    Args:
+        hidden: Width of the discriminator's two hidden layers.
+        trade_off: Weight of the domain loss; 0 is training on the source alone.
+        gamma: Steepness of the coefficient's schedule.
+        batch_norm: ``joint``: one forward pass over both domains, normalised by the mixture;
+            ``separate``: one pass each.
+
+    References:
+        [0] Ganin et al., Domain-adversarial training of neural networks, JMLR 2016.
+        [1] Transfer-Learning-Library, `dann.py`; it schedules the coefficient by raw iterations.
+    """
+
+    feed: ClassVar[str] = "pair"
+    controls: ClassVar[tuple[str, ...]] = ("source_only",)
+
+    def __init__(
+        self,
+        hidden: int = 1024,
+        trade_off: float = 1.0,
+        gamma: float = 10.0,
+        batch_norm: BatchNorm = "joint",
+    ) -> None:
+        super().__init__()
+        if hidden < 1:
+            raise ValueError(f"hidden must be at least 1, got {hidden}")
+        if trade_off < 0:
+            raise ValueError(f"trade_off must not be negative, got {trade_off}")
+        self.hidden = hidden
+        self.trade_off = trade_off
+        self.gamma = gamma
+        self.batch_norm: BatchNorm = batch_norm
+
+    def build(self, net: Net, spec: DataSpec) -> None:
+        """Creates the discriminator."""
+        self.discriminator = Discriminator(net.backbone.num_features, self.hidden)
+
+    def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
+        """Returns the terms ``classification`` and ``domain``."""
+        y = batch["source"]["y"]
+        source, target = pair_features(
+            net, batch["source"]["x"], batch["target"]["x"], len(y), self.batch_norm
+        )
+        logits = net.head(source)
+        coefficient = reversal_coefficient(progress, self.gamma)
+        domain, domain_accuracy = domain_loss(
+            *self.discriminator(
+                gradient_reversal(source, coefficient), gradient_reversal(target, coefficient)
+            )
+        )
+        return Losses(
+            terms={
+                "classification": F.cross_entropy(logits, y),
+                "domain": self.trade_off * domain,
+            },
+            metrics={"accuracy": accuracy(logits, y), "domain_accuracy": domain_accuracy},
+        )
+
+    def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
+        """Warns when the discriminator's accuracy sits at a constant."""
+        key = "train/domain_accuracy"
+        recent = [row[key] for row in history if key in row][-WINDOW:]
+        if len(recent) < WINDOW or max(recent) - min(recent) > CONSTANT:
+            return []
+        level = sum(recent) / WINDOW
+        cause = (
+            "it always wins: features are not aligned, try a smaller strategy.hidden"
+            if level > 0.9
+            else "it does not learn, so nothing is aligned"
+        )
+        return [f"the discriminator's accuracy sits at {level:.3f}: {cause}"]

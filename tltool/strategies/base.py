@@ -1,0 +1,138 @@
+"""The contract of a strategy: what it learns from, its loss, its stages."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from tltool.backbones.base import Input, Net
+
+# Nested by role where a feed has roles: {"source": {"x", "y"}, "target": {"x"}}.
+Batch = dict[str, Any]
+Minimise = Callable[[Tensor], None]
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a strategy may know of the data.
+
+    Args:
+        num_classes: C.
+        class_names: C names, in the order of the labels.
+        sizes: Training examples of each domain.
+    """
+
+    num_classes: int
+    class_names: tuple[str, ...]
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What one batch gives.
+
+    Args:
+        terms: Named scalars whose sum is minimised, weights already applied.
+        metrics: Named scalars that are only logged, such as accuracies in [0, 1].
+    """
+
+    terms: Mapping[str, Tensor]
+    metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The sum of the terms."""
+        terms = iter(self.terms.values())
+        total = next(terms)
+        for term in terms:
+            total = total + term
+        return total
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training with an optimiser of its own.
+
+    Args:
+        name: Shown on the progress bar.
+        share: Of the run's steps, relative to the other stages.
+        feed: Another feed than the strategy's own.
+        cached_features: The backbone is frozen: compute its features once, train on them.
+    """
+
+    name: str = "train"
+    share: float = 1.0
+    feed: str | None = None
+    cached_features: bool = False
+
+
+class Strategy(nn.Module):
+    """A way to learn; subclasses are one file each.
+
+    State that a run must carry over an interruption lives in parameters or buffers.
+
+    Attributes:
+        feed: The shape of its batches; see `tltool.data.feeds`.
+        modalities: Kinds of input it works on.
+        needs: Importable modules that it needs beside tltool's own.
+        controls: Strategies that answer "did it help?", the first one gives the verdict.
+        manual: It steps by itself (`step`), for alternating or inner loops.
+    """
+
+    feed: ClassVar[str] = "plain"
+    modalities: ClassVar[tuple[str, ...]] = ("image", "text")
+    needs: ClassVar[tuple[str, ...]] = ()
+    controls: ClassVar[tuple[str, ...]] = ()
+    manual: ClassVar[bool] = False
+
+    def build(self, net: Net, spec: DataSpec) -> None:
+        """Creates what depends on sizes: heads, discriminators, teachers, buffers."""
+
+    def stages(self) -> Sequence[Stage]:
+        """Returns the stages, in order."""
+        return [Stage()]
+
+    def begin_stage(self, net: Net, stage: int) -> None:
+        """Runs once when a stage starts, not when it is resumed: its effects are state."""
+
+    def end_stage(self, net: Net, stage: int) -> None:
+        """Runs once when a stage is over."""
+
+    def param_groups(self, net: Net, stage: int) -> list[dict[str, Any]]:
+        """Returns what the stage's optimiser trains; all other parameters of `net` are frozen.
+
+        A group may carry ``lr_scale`` (times `optimizer.lr`) and any option of the optimiser.
+        A part of the network that is frozen as a whole runs in eval mode.
+        """
+        own = [p for p in self.parameters() if p.requires_grad]
+        return [{"params": [*net.parameters(), *own]}]
+
+    def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
+        """Returns the losses of a batch.
+
+        Args:
+            net: The network.
+            batch: As its feed makes it, prepared and on the device.
+            progress: Part of this stage that is done, in [0, 1].
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no loss")
+
+    def step(self, net: Net, batch: Batch, progress: float, minimise: Minimise) -> Losses:
+        """Only for ``manual``: calls ``minimise(loss)`` as often as it likes.
+
+        ``minimise`` clears the gradients, propagates back, clips and lets the optimiser step.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is manual and defines no step")
+
+    def after_step(self, net: Net) -> None:
+        """Runs after each optimiser step: moving averages, masks."""
+
+    def predict(self, net: Net, x: Input) -> Tensor:
+        """Returns logits ``(B, C)``."""
+        logits: Tensor = net(x)
+        return logits
+
+    def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
+        """Returns warnings, one line each, from the rows logged so far (oldest first)."""
+        return []
