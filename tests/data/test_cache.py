@@ -88,8 +88,25 @@ def test_the_second_call_neither_reads_nor_decodes(monkeypatch):
     monkeypatch.setattr(cache, "decode_image", refuse)
     second = load_arrays(reader, SMALL)
     assert second.from_cache
-    assert isinstance(second.images, np.memmap) and not second.images.flags.writeable
+    assert isinstance(second.images, np.memmap)
     assert_same(first, second)
+
+
+def test_writing_into_the_arrays_does_not_reach_the_cache():
+    reader = Colours([1, 2])
+    load_arrays(reader, SMALL).images[:] = 9
+    assert load_arrays(reader, SMALL).images[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_images_beyond_all_memory_are_mapped(tmp_path):
+    size = 4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    path = tmp_path / "images.npy"
+    with path.open("wb") as file:  # sparse: takes no room
+        cache._write_header(file, (size, 1, 1, 1))
+        file.truncate(file.tell() + size)
+    images = cache._map(path)
+    assert images.shape == (size, 1, 1, 1)
+    assert images[-1, 0, 0, 0] == 0
 
 
 def test_a_hit_imports_neither_datasets_nor_pillow(tmp_path):

@@ -1,5 +1,6 @@
 """Decode once: every image of a reader as one array, kept on disk for the next run."""
 
+import errno
 import io
 import json
 import os
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +36,8 @@ class Arrays:
     """All images of a reader.
 
     Args:
-        images: (N, C, H, W) of uint8; read-only and memory-mapped where it lies in the cache.
+        images: (N, C, H, W) of uint8; memory-mapped where it lies in the cache, whose file never
+            changes.
         labels: (N,) of int64, -1 where unknown.
         domains: (N,) of ``source`` or ``target``.
         splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
@@ -259,7 +261,7 @@ def _open(folder: Path) -> Arrays | None:
         if any((folder / name).stat().st_size != sizes[name] for name in FILES):
             return None
         return Arrays(
-            images=np.load(folder / "images.npy", mmap_mode="c"),
+            images=_map(folder / "images.npy"),
             labels=np.load(folder / "labels.npy"),
             domains=np.load(folder / "domains.npy"),
             splits=np.load(folder / "splits.npy"),
@@ -268,3 +270,13 @@ def _open(folder: Path) -> Arrays | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _map(path: Path) -> npt.NDArray[np.uint8]:
+    """Maps a .npy file copy-on-write: torch warns about arrays that it may not write to."""
+    try:
+        return cast("npt.NDArray[np.uint8]", np.load(path, mmap_mode="c"))
+    except OSError as error:
+        if error.errno != errno.ENOMEM:  # Linux refuses copy-on-write beyond all memory
+            raise
+        return cast("npt.NDArray[np.uint8]", np.load(path, mmap_mode="r"))

@@ -25,7 +25,7 @@ def decode_image(file: str | Path | IO[bytes], to: Preprocessing) -> npt.NDArray
     """
     from PIL import Image, ImageOps
 
-    short = round(to.size / to.crop_pct)
+    short = int(to.size / to.crop_pct)  # rounded down, as timm does
     with Image.open(file) as opened:
         opened.draft(None, (2 * short, 2 * short))  # large JPEGs: decode at 1/2, 1/4 or 1/8
         image = _convert(ImageOps.exif_transpose(opened), "L" if to.channels == 1 else "RGB")
