@@ -24,7 +24,7 @@ def content() -> ReportContent:
         title="dann, seed 0",
         results={
             "status": "done", "strategy": "dann", "dataset": "mnist_m", "backbone": "lenet",
-            "seed": 0, "selection": {"rule": "last", "epoch": 3},
+            "seed": 0, "selection": {"rule": "last", "epoch": 3, "epochs": 3},
             "metrics": {"source_test/accuracy": 0.974, "target_test/accuracy": 0.712},
             "counts": {"source_train": 2500, "trainable_parameters": 1234567},
             "timing": {"fit_s": 92.3, "images_per_s": 1630.2},

@@ -11,7 +11,7 @@ from tltool.report.tables import print_results, show, side_by_side
 RESULTS: dict[str, Any] = {
     "status": "done",
     "strategy": "dann",
-    "selection": {"rule": "last", "epoch": 12},
+    "selection": {"rule": "last", "epoch": 12, "epochs": 12},
     "metrics": {"source_test/accuracy": 0.974, "target_test/accuracy": 0.712, "val/loss": 0.25},
     "counts": {"source_train": 2500, "target_test": 500, "total_parameters": 1234567},
     "timing": {"fit_s": 92.3, "images_per_s": 1630.2},
@@ -34,7 +34,7 @@ val/loss                0.25            -
 transfer helped: +29.8 points on target_test/accuracy against source_only, 95 % interval +25.0 to +34.1
 
 warning: the discriminator is constant
-selection   epoch 12, chosen by rule `last`; target labels were not used
+selection   epoch 12 of 12, chosen by rule `last`; target labels were not used
 images      2,500 source train, 500 target test
 model       1,234,567 total parameters
 time        1 min 32 s, 1,630 images/s

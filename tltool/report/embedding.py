@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 TSNE_FROM = 50  # points; below that perplexity 30 has no meaning and PCA says as much
 PERPLEXITY = 30.0  # sklearn's default
-ITERATIONS = 500  # 250 of them exaggerated; 1000 looked the same at three times the time
+ITERATIONS = 500  # 250 of them exaggerated; sklearn's 1000 take two to three times as long
 PCA_DIMS = 50  # van der Maaten & Hinton 2008, section 4: PCA to 30 dimensions; scanpy uses 50
 
 

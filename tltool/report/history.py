@@ -1,27 +1,12 @@
-"""The series of metrics.csv: reading them and thinning them for a plot."""
+"""The series of metrics.csv, thinned for a plot."""
 
-import csv
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 Row = dict[str, float]
 Floats = NDArray[np.float64]
-
-
-def read_history(path: Path) -> list[Row]:
-    """Reads a wide CSV of numbers, one row a step or epoch; empty cells are absent.
-
-    Raises:
-        ValueError: A cell is not a number.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {name: float(cell) for name, cell in row.items() if name and cell}
-            for row in csv.DictReader(file)
-        ]
 
 
 def series_names(history: Sequence[Row]) -> list[str]:
@@ -46,9 +31,3 @@ def series(history: Sequence[Row], name: str, points: int = 300) -> tuple[Floats
     if len(rows) > points:
         rows = np.array([part.mean(axis=0) for part in np.array_split(rows, points)])
     return rows[:, 0], rows[:, 1]
-
-
-def epochs_trained(history: Sequence[Row]) -> int | None:
-    """Returns the number of epochs seen (rows count them from 0), or None without any."""
-    seen = [row["epoch"] for row in history if "epoch" in row]
-    return int(max(seen)) + 1 if seen else None

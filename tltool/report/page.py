@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tltool.report import plots, wording
-from tltool.report.history import Row, epochs_trained
+from tltool.report.history import Row
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _render(content: ReportContent) -> str:
                if key in results],
         headlines=list(_headlines(results)),
         verdict=verdict and {**verdict, "sentence": wording.verdict_sentence(verdict)},
-        selection=wording.selection_sentence(results, epochs_trained(content.history)),
+        selection=wording.selection_sentence(results),
         warnings=results.get("warnings", []),
         strategies=[results.get("strategy", "this run"), *results.get("controls", {})],
         metrics=wording.metric_rows(results),

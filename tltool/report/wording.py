@@ -51,12 +51,12 @@ def interval(verdict: Mapping[str, Any]) -> str:
     return f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
 
 
-def selection_sentence(results: Results, epochs: int | None = None) -> str:
+def selection_sentence(results: Results) -> str:
     """Says which epoch the figures belong to and what chose it.
 
     Args:
-        results: With ``selection`` {``rule``, ``epoch`` counted from 1 or None}.
-        epochs: Epochs trained in all, where that is known.
+        results: With ``selection`` {``rule``, ``epoch`` counted from 1 or None, ``epochs``
+            trained in all}.
     """
     selection = results.get("selection") or {}
     rule = selection.get("rule")
@@ -64,7 +64,7 @@ def selection_sentence(results: Results, epochs: int | None = None) -> str:
         return "not recorded"
     words = f"chosen by rule `{rule}`"
     if selection.get("epoch") is not None:
-        of = f" of {epochs}" if epochs is not None else ""
+        of = f" of {selection['epochs']}" if selection.get("epochs") else ""
         words = f"epoch {selection['epoch']}{of}, {words}"
     if not any(name.startswith("target_") for name in results.get("metrics", {})):
         return words

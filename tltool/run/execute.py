@@ -177,7 +177,7 @@ def _evaluate(
             steps = sum(budget.steps for budget in plan)
             results |= run_controls(run, type(parts.model.strategy).controls, steps, found, _again)
         if run.config["report"]:
-            write_run_report(run.folder, parts, results, found, history.rows)
+            write_run_report(run.folder, run.resolved, parts, results, found, history.rows)
     return results
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tltool.config.compose import defaults, difference
+from tltool.config.compose import Resolved, defaults, difference
 from tltool.evaluation.domains import Predictions
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
@@ -18,6 +18,7 @@ POINTS = 400  # of each domain in the embedding: more are slower and no clearer
 
 def write_run_report(
     folder: RunFolder,
+    resolved: Resolved,
     parts: Parts,
     results: Mapping[str, Any],
     found: Mapping[str, Predictions],
@@ -33,7 +34,7 @@ def write_run_report(
         confusion={split: predicted.confusion for split, predicted in found.items()},
         class_names=list(parts.spec.class_names),
         embedding=_embedding(parts),
-        changes=difference(parts.config, defaults()),
+        changes=difference(resolved.saved(), defaults()),
         record=folder.read_json("record.json"),
     )
     write_report(folder.path / "report.html", content)
