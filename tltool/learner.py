@@ -60,9 +60,13 @@ class Learner(pl.LightningModule):
                 part.eval()
         return self
 
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Seeds the coming step before its first random number, which augmentation draws."""
+        torch.manual_seed(hash((self.seed, self.stage, self.done_steps, self.global_rank)))
+        return batch
+
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Makes one step and keeps its losses, unsynchronised, for the log."""
-        torch.manual_seed(hash((self.seed, self.stage, self.done_steps)))
         optimizer = cast(Any, self.optimizers())
         rate = self.optimizer_config.set_rate(optimizer, self.progress)
         if self.strategy.manual:

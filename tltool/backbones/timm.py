@@ -29,15 +29,7 @@ class TimmBackbone(Backbone):
 
     def __init__(self, name: str, weights: str = "hub", size: int | None = None) -> None:
         super().__init__()
-        if not timm.is_model(name.split(".")[0]):
-            close = did_you_mean(name.split(".")[0], timm.list_models())
-            raise UserError(
-                f"backbone.name={name}: timm has no such model{close} "
-                "(`python -c 'import timm; print(timm.list_models())'` lists them)"
-            )
-        cfg = timm.get_pretrained_cfg(name, allow_unregistered=False)
-        if cfg is None:
-            raise UserError(f"backbone.name={name}: timm knows the model but not that weight tag")
+        cfg = _pretrained_cfg(name)
         state, origin = _load(name, weights, cfg)
         self.model = _create(name, state, cfg, size, weights)
         self.num_features = getattr(self.model, "head_hidden_size", self.model.num_features)

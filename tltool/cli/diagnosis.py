@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import socket
 import sys
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
-
-HUB_TIMEOUT = 3.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -77,18 +74,16 @@ def _cache() -> Check:
 
 
 def _hub() -> Check:
-    """Asks the hub for a connection; without one, local weights and data still work."""
-    from urllib.parse import urlparse
-
+    """Asks the hub for an answer; without one, local weights and data still work."""
     from huggingface_hub import constants
+
+    from tltool.hub import silence
 
     if constants.HF_HUB_OFFLINE:
         return Check("hub", False, "switched off by HF_HUB_OFFLINE", False)
-    host = urlparse(constants.ENDPOINT).hostname or ""
     start = time.monotonic()
-    try:
-        socket.create_connection((host, 443), HUB_TIMEOUT).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        return Check("hub", False, f"{host} does not answer ({reason}); local files work", False)
-    return Check("hub", True, f"{host} answers in {time.monotonic() - start:.2f} s", False)
+    if reason := silence():
+        found = f"{constants.ENDPOINT} does not answer ({reason}); local files work"
+        return Check("hub", False, found, False)
+    found = f"{constants.ENDPOINT} answers in {time.monotonic() - start:.2f} s"
+    return Check("hub", True, found, False)

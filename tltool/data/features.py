@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,12 @@ def cached_features(
         compute: Maps prepared inputs to features; in eval mode.
         datamodule: Holds the examples.
         device: To compute on.
-        path: Read from there if it exists, else written; ``None`` keeps nothing.
+        path: Read from there if it is whole, else written; ``None`` keeps nothing.
         progress: Told how many of how many are done.
     """
     total = len(datamodule.table.y)
-    if path is not None and path.is_file():
-        features = torch.from_numpy(np.load(path, allow_pickle=False))
-        if len(features) == total:
-            return features
+    if path is not None and (found := _read(path, total)) is not None:
+        return found
     parts, done = [], 0
     with torch.inference_mode():
         for x, _ in datamodule.evaluation_batches(np.arange(total), device):
@@ -61,6 +60,15 @@ def cached_features(
     return features
 
 
+def _read(path: Path, total: int) -> Tensor | None:
+    """Returns the cached features; None where the file is missing, damaged or of other data."""
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, EOFError, ValueError):
+        return None
+    return torch.from_numpy(features) if features.shape[:1] == (total,) else None
+
+
 def _save(path: Path, features: Tensor) -> None:
     """Writes the file whole or not at all; a cache that cannot be written is no error."""
     data = io.BytesIO()
@@ -71,4 +79,5 @@ def _save(path: Path, features: Tensor) -> None:
         part.write_bytes(data.getvalue())
         part.replace(path)
     except OSError:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

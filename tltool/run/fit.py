@@ -31,6 +31,7 @@ EXPECTED_WARNINGS = (
     r".*GPU available but not used.*",
     r".*module\(s\) in eval mode.*",
     r".*find_unused_parameters=True was specified.*",
+    r".*overridden `on_before_batch_transfer` in `LightningModule`.*",
     r".*isinstance\(treespec, LeafSpec\).*",
 )
 

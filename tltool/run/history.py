@@ -120,6 +120,5 @@ def read_history(path: Path) -> list[dict[str, float]]:
         return []
     text = path.read_text()
     lines = text[: text.rfind("\n") + 1].splitlines()
-    return [
-        {key: float(value) for key, value in row.items() if value} for row in csv.DictReader(lines)
-    ]
+    rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(lines)]
+    return [row | {"step": int(row["step"]), "epoch": int(row["epoch"])} for row in rows]

@@ -77,6 +77,8 @@ class Strategy(nn.Module):
         modalities: Kinds of input it works on.
         needs: Importable modules that it needs beside tltool's own.
         controls: Strategies that answer "did it help?", the first one gives the verdict.
+        limit: Options under which it trains the network on the source's labels and nothing else;
+            ``None`` where there are none.
         manual: It steps by itself (`step`), for alternating or inner loops.
     """
 
@@ -84,6 +86,7 @@ class Strategy(nn.Module):
     modalities: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ()
     controls: ClassVar[tuple[str, ...]] = ()
+    limit: ClassVar[Mapping[str, Any] | None] = None
     manual: ClassVar[bool] = False
 
     def build(self, net: Net, spec: DataSpec) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tltool.data.readers.base import tree_digest
 from tltool.errors import UserError
+from tltool.hub import offline_if_silent
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -67,7 +68,9 @@ class Origin:
             elif self.folder:
                 found = datasets.load_dataset(str(self.folder), self.config)
             else:
-                found = datasets.load_dataset(self.name, self.config, revision=self.version())
+                version = self.version()
+                with offline_if_silent():
+                    found = datasets.load_dataset(self.name, self.config, revision=version)
         except Exception as error:
             raise _unusable(self, error) from error
         return {"": found} if isinstance(found, datasets.Dataset) else dict(found)
@@ -78,9 +81,10 @@ def _commit(origin: Origin) -> str:
     import datasets
 
     try:
-        builder = datasets.load_dataset_builder(
-            origin.name, origin.config, revision=origin.revision
-        )
+        with offline_if_silent():
+            builder = datasets.load_dataset_builder(
+                origin.name, origin.config, revision=origin.revision
+            )
     except Exception as error:
         raise _unusable(origin, error) from error
     return str(builder.hash)

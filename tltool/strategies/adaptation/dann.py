@@ -1,7 +1,7 @@
 """Domain-adversarial training of neural networks."""
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 
@@ -45,6 +45,7 @@ class DANN(Strategy):
 
     feed: ClassVar[str] = "pair"
     controls: ClassVar[tuple[str, ...]] = ("source_only",)
+    limit: ClassVar[Mapping[str, Any]] = {"trade_off": 0.0, "batch_norm": "separate"}
 
     def __init__(
         self,

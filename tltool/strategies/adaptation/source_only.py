@@ -1,6 +1,7 @@
 """Training on the source alone."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from tltool.backbones.base import Net
 from tltool.strategies.base import Batch, Losses, Strategy
@@ -16,6 +17,7 @@ class SourceOnly(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    limit: ClassVar[Mapping[str, Any]] = {}
 
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
         """Returns the term ``classification``."""

@@ -1,5 +1,6 @@
 """Full fine-tuning."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from tltool.backbones.base import Net
@@ -17,6 +18,7 @@ class Finetune(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    limit: ClassVar[Mapping[str, Any]] = {}
     controls: ClassVar[tuple[str, ...]] = ("linear_probe",)
 
     def __init__(self, backbone_lr: float = 1.0) -> None:

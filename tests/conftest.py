@@ -1,0 +1,85 @@
+"""Small data and a short way to run the real thing, for every test that trains."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import install_import_hook
+from PIL import Image
+from rich.console import Console
+
+# Shapes written in annotations are checked in every test, in no run of a user.
+install_import_hook(["tltool.losses"], "beartype.beartype")
+
+
+@dataclass(frozen=True)
+class Domains:
+    source: Path
+    target: Path
+
+    def overrides(self) -> list[str]:
+        return [
+            "dataset=image_folder",
+            f"dataset.source={self.source}",
+            f"dataset.target={self.target}",
+        ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors are faster on one thread, and tests may run beside each other."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Keeps every test away from the user's cache."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("TLTOOL_CACHE", str(folder))
+    yield folder
+
+
+def _draw(label: int, rng: np.random.Generator) -> Any:
+    """A bar at one of three heights, in noise."""
+    pixels = rng.integers(0, 60, (28, 28, 3))
+    pixels[3 + 8 * label : 9 + 8 * label, 4:24] += 180
+    return pixels.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
+    """Two folders, 3 classes each: 45 train and 15 test images; the target's are negatives."""
+    root = tmp_path_factory.mktemp("domains")
+    rng = np.random.default_rng(0)
+    for domain in ("source", "target"):
+        for split, count in (("train", 15), ("test", 5)):
+            for label, name in enumerate(("high", "middle", "low")):
+                folder = root / domain / split / name
+                folder.mkdir(parents=True)
+                for i in range(count):
+                    pixels = _draw(label, rng)
+                    pixels = pixels if domain == "source" else 255 - pixels
+                    Image.fromarray(pixels).save(folder / f"{i}.png")
+    return Domains(root / "source", root / "target")
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(domains: Domains) -> Run:
+    """Runs overrides on the small data, in this process, and returns results.json."""
+    from tltool.config.compose import resolve
+    from tltool.run.execute import execute
+
+    def call(path: Path, *overrides: str) -> dict[str, Any]:
+        given = [*domains.overrides(), "experiment=smoke", "hardware=cpu", *overrides]
+        return execute(resolve(given), path, ["tltool", "train"], Console(quiet=True))
+
+    return call
