@@ -8,8 +8,7 @@ TIMEOUT = 3.0  # seconds
 
 def silence() -> str | None:
     """Returns why the hub does not answer, in a few words; ``None`` where it does."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants, get_session
 
     try:
         get_session().head(constants.ENDPOINT, timeout=TIMEOUT)

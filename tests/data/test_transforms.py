@@ -75,11 +75,13 @@ def test_a_shift_moves_a_pixel_by_up_to_most_and_each_image_by_its_own():
     assert moves == {(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)}
 
 
-def test_a_shift_repeats_the_edge():
+@pytest.mark.parametrize("along", ["rows", "columns"])
+def test_a_shift_repeats_the_edge(along):
     torch.manual_seed(0)
     x = torch.arange(8, dtype=torch.uint8).view(1, 1, 1, 8).expand(50, 1, 8, 8)
-    rows = {tuple(image[0, 0].tolist()) for image in random_shift(x, 2)}
-    assert (0, 0, 0, 1, 2, 3, 4, 5) in rows and (2, 3, 4, 5, 6, 7, 7, 7) in rows
+    shifted = random_shift(x if along == "rows" else x.mT, 2)
+    lines = {tuple(image[0, 0].tolist()) for image in (shifted if along == "rows" else shifted.mT)}
+    assert (0, 0, 0, 1, 2, 3, 4, 5) in lines and (2, 3, 4, 5, 6, 7, 7, 7) in lines
 
 
 def test_flip_crop_shifts_by_an_eighth_of_the_side():

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import timm
+import torch
 from timm.models import load_state_dict
 from torch import Tensor
 
 from tltool.backbones.base import Backbone
-from tltool.backbones.weights import hub_file, package_state, sha256_of
+from tltool.backbones.weights import hub_file, one_line, package_state, sha256_of
 from tltool.data.preprocessing import Interpolation, Preprocessing
 from tltool.errors import UserError, did_you_mean
 
@@ -25,16 +26,19 @@ class TimmBackbone(Backbone):
 
     Raises:
         UserError: Unknown name, weights that cannot be had, or that do not fit the model.
+        ValueError: A size that the model does not take.
     """
 
     def __init__(self, name: str, weights: str = "hub", size: int | None = None) -> None:
         super().__init__()
+        if size is not None and size < 1:
+            raise ValueError(f"size must be at least 1, got {size}")
         cfg = _pretrained_cfg(name)
         state, origin = _load(name, weights, cfg)
         self.model = _create(name, state, cfg, size, weights)
         self.num_features = getattr(self.model, "head_hidden_size", self.model.num_features)
         self.preprocessing = Preprocessing(
-            size=size or cfg.input_size[-1],
+            size=cfg.input_size[-1] if size is None else size,
             channels=3,
             mean=tuple(cfg.mean),
             std=tuple(cfg.std),
@@ -45,13 +49,45 @@ class TimmBackbone(Backbone):
             "library": f"timm {version('timm')}",
             "model": name,
             "weights": weights,
-            "licence": cfg.license if state is not None else None,
             **origin,
         }
+        if size is not None:
+            self._check_takes(size)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, 3, size, size)`` to pooled features ``(B, num_features)``."""
         return cast(Tensor, self.model(x))
+
+    def _check_takes(self, size: int) -> None:
+        """Tries one image of another size than the weights' own: which fit, only the model knows.
+
+        Raises:
+            ValueError: It does not take them.
+        """
+        try:
+            with torch.no_grad():
+                self.model.eval()(torch.zeros(1, 3, size, size))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise ValueError(f"size={size} does not fit the model: {one_line(error)}") from error
+        self.model.train()
+
+
+def _pretrained_cfg(name: str) -> Any:
+    """Returns what timm knows of a model's weights."""
+    model, _, tag = name.partition(".")
+    if not timm.is_model(model):
+        raise UserError(
+            f"backbone.name={name}: timm has no such model{did_you_mean(model, timm.list_models())}"
+            " (`python -c 'import timm; print(timm.list_models())'` lists them)"
+        )
+    tags = [found.partition(".")[2] for found in timm.list_pretrained(f"{model}.*")]
+    if tag and tag not in tags:
+        allowed = ", ".join(tags) or "it has none"
+        raise UserError(
+            f"backbone.name={name}: {model} has no weights '{tag}'{did_you_mean(tag, tags)} "
+            f"({allowed})"
+        )
+    return timm.get_pretrained_cfg(name)
 
 
 def _load(name: str, weights: str, cfg: Any) -> tuple[dict[str, Tensor] | None, dict[str, str]]:
@@ -67,6 +103,7 @@ def _load(name: str, weights: str, cfg: Any) -> tuple[dict[str, Tensor] | None, 
                 "type backbone.weights=FILE or backbone.weights=random"
             )
         path, origin = hub_file(cfg.hf_hub_id, cfg.hf_hub_filename or "model.safetensors")
+        origin |= {"licence": cfg.license or "unknown"}
     else:
         path, origin = Path(weights).expanduser(), {"file": weights}
         if not path.is_file():
@@ -76,9 +113,11 @@ def _load(name: str, weights: str, cfg: Any) -> tuple[dict[str, Tensor] | None, 
             )
     try:
         state = load_state_dict(str(path), device="cpu", weights_only=True)
+        if not all(isinstance(value, Tensor) for value in state.values()):
+            raise TypeError("it holds other things than tensors")
     except Exception as error:  # a file that is no checkpoint fails in as many ways as formats
         raise UserError(
-            f"backbone.weights={weights}: not a weight file that loads safely ({error!s:.120})"
+            f"backbone.weights={weights}: not a weight file that loads safely ({one_line(error)})"
         ) from error
     return state, {**origin, "sha256": sha256_of(path)}
 
@@ -90,18 +129,17 @@ def _create(
     sized = {} if size is None or not cfg.fixed_input_size else {"img_size": size}
     if state is None:
         return timm.create_model(name, pretrained=False, num_classes=0, **sized)
-    classifier = cfg.classifier if isinstance(cfg.classifier, str) else cfg.classifier[0]
-    head = state.get(f"{classifier}.weight")
-    classes = 0 if head is None else head.shape[0]
+    classifiers = [cfg.classifier] if isinstance(cfg.classifier, str) else cfg.classifier or []
+    heads = [state[f"{one}.weight"] for one in classifiers if f"{one}.weight" in state]
+    classes = len(heads[0]) if heads else 0
     overlay = {"state_dict": state, "num_classes": classes, "custom_load": False}
     try:
         model = timm.create_model(
             name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay, **sized
         )
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
         raise UserError(
-            f"backbone.weights={weights} does not fit backbone.name={name}: {reason:.200}"
+            f"backbone.weights={weights} does not fit backbone.name={name}: {one_line(error)}"
         ) from error
     model.reset_classifier(0)
     return model

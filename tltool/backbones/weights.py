@@ -27,6 +27,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def one_line(error: Exception) -> str:
+    """Returns what an error is and says, in one short line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text:.160}".rstrip(": ")
+
+
 def package_state(architecture: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Returns the tensors that an installed package carries, under timm's names.
 
@@ -79,13 +85,8 @@ def _download(repository: str, name: str) -> str:
             return hf_hub_download(repository, name)
     except Exception as error:  # every transport has its own exceptions
         silent = isinstance(error, LocalEntryNotFoundError)
-        reason = "the hub does not answer" if silent else _one_line(error)
+        reason = "the hub does not answer" if silent else one_line(error)
         raise UserError(
             f"backbone.weights=hub: {repository} could not be downloaded ({reason}); type "
             "backbone.weights=random to train from scratch, or backbone.weights=FILE"
         ) from error
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text:.160}".rstrip(": ")

@@ -9,6 +9,7 @@ app = typer.Typer(
     help="Transfer a model to your own data: train, compare and apply, from configuration.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # importing what draws its boxes takes twice as long as all the rest
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train.train)

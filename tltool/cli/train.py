@@ -95,10 +95,14 @@ def _new_folder(resolved: "Resolved") -> Path:
 def _train(resolved: "Resolved", path: Path, console: "Console") -> None:
     from tltool.config.instantiate import check_needs
     from tltool.data.readers import checked_reader
-    from tltool.run.folder import RUN_DIR_VARIABLE, is_main_process
+    from tltool.run.folder import RUN_DIR_VARIABLE
+    from tltool.run.ranks import is_main_process
 
     check_needs(resolved.config)
     checked_reader(resolved.config["dataset"])
+    if resolved.config["hardware"].get("devices", 1) > 1:
+        # Read when torch is imported: its remarks on DDP are on choices that are deliberate here.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     console.quiet = not is_main_process()
     console.print(f"run {path}")
 
@@ -110,6 +114,8 @@ def _train(resolved: "Resolved", path: Path, console: "Console") -> None:
     try:
         results: dict[str, Any] = execute(resolved, path, sys.argv, console)
     except Interrupted as stop:
+        if not is_main_process():  # Lightning kills rank 0 when another one fails
+            raise typer.Exit(0) from None
         print(f"{stop}; go on with: tltool train --resume {path}", file=sys.stderr)
         raise typer.Exit(128 + stop.number) from None
     finally:

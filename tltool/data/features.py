@@ -54,7 +54,7 @@ def cached_features(
             done += len(parts[-1])
             if progress is not None:
                 progress(done, total)
-    features = torch.cat(parts).clone()
+    features = torch.cat(parts)
     if path is not None:
         _save(path, features)
     return features

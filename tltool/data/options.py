@@ -10,7 +10,8 @@ class DataOptions:
 
     Args:
         batch_size: Images of one domain in a training batch.
-        eval_batch_size: Images in an evaluation batch.
+        eval_batch_size: Images in an evaluation batch; large ones are slow on a CPU, whose caches
+            they overflow.
         augment: Random changes of training images, drawn on whole batches: ``flip``
             (left-right) or ``flip_crop`` (also a shift by up to 1/8 of the side).
         test_fraction: Part of each domain held out as test where the data have no split.
@@ -21,7 +22,7 @@ class DataOptions:
     """
 
     batch_size: int = 64
-    eval_batch_size: int = 256
+    eval_batch_size: int = 64
     augment: Literal["none", "flip", "flip_crop"] = "none"
     test_fraction: float = 0.2
     val_fraction: float = 0.1

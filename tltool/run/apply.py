@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ from tltool.run.model import Model, ModelBuilder, with_random_weights
 from tltool.run.outcome import evaluate_splits, exported_spec, load_model, metrics_of
 from tltool.strategies.base import DataSpec
 
-TABLES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "json"}  # suffix -> datasets' name
+# Suffix -> module of pyarrow, and its reader.
+TABLES = {
+    ".csv": ("csv", "read_csv"),
+    ".parquet": ("parquet", "read_table"),
+    ".jsonl": ("json", "read_json"),
+}
 BATCH = 256
 
 
@@ -77,7 +83,7 @@ def _predict(model: Model, spec: DataSpec, paths: Sequence[Path]) -> list[tuple[
         try:
             pixels.append(decode_image(path, model.backbone.preprocessing))
         except Exception as error:  # on broken bytes Pillow raises almost anything
-            problems.append(f"{path}: cannot be read as an image ({str(error).splitlines()[0]})")
+            problems.append(f"{path}: cannot be read as an image ({_reason(error)})")
     if problems:
         raise UserError(*problems)
     device = model.hardware.device
@@ -105,10 +111,15 @@ def _images(path: Path) -> list[Path]:
 
 def _named_in(table: Path) -> list[Path]:
     """Returns the column ``path`` of a table; relative paths are relative to the table."""
-    from datasets import Dataset
-
-    reader = getattr(Dataset, f"from_{TABLES[table.suffix.lower()]}")
-    rows = reader(str(table), keep_in_memory=True)
+    module, function = TABLES[table.suffix.lower()]
+    try:
+        rows = getattr(import_module(f"pyarrow.{module}"), function)(table)
+    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
+        raise UserError(f"{table}: cannot be read as a table ({_reason(error)})") from error
     if "path" not in rows.column_names:
         raise UserError(f"{table}: a column 'path' wanted, it has {', '.join(rows.column_names)}")
-    return [table.parent / name for name in rows["path"]]
+    return [table.parent / str(name) for name in rows["path"].to_pylist()]
+
+
+def _reason(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -49,6 +49,11 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     """
     builder = ModelBuilder(config)
     options: DataOptions = instantiate_shared("dataset", config["dataset"])
+    if options.batch_size % builder.hardware.devices:
+        raise UserError(
+            f"dataset.batch_size={options.batch_size}: it is shared equally by hardware.devices="
+            f"{builder.hardware.devices}, so type a multiple of that"
+        )
     arrays = load_arrays(
         reader,
         builder.backbone.preprocessing,

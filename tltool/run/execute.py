@@ -229,10 +229,9 @@ def _warner(console: Console, warned: list[str]) -> Callable[[str], None]:
 @contextmanager
 def _log_file(folder: RunFolder) -> Iterator[None]:
     """Within it, what tltool and Python's warnings log also goes to log.txt."""
-    if not folder.writes:
-        yield
-        return
-    handler = logging.FileHandler(folder.path / "log.txt", delay=True)
+    handler: logging.Handler = logging.NullHandler()
+    if folder.writes:
+        handler = logging.FileHandler(folder.path / "log.txt", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log.setLevel(logging.INFO)
     log.propagate = False

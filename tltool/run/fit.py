@@ -122,7 +122,8 @@ def fit(
                 budget=budget,
                 epochs_before=sum(b.epochs for b in plan[:number]),
             )
-            _fit_stage(parts, number, stage, budget, monitor, signals)
+            if checkpoint.step < budget.steps:
+                _fit_stage(parts, number, stage, budget, monitor, signals)
             parts.model.learner.to(parts.model.hardware.device).eval()
             parts.model.strategy.end_stage(parts.model.net, number)
         if selection.scored_on is None:
@@ -173,13 +174,15 @@ def _fit_stage(
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
     """Within it Lightning keeps its greetings and its remarks on deliberate choices to itself."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             for message in EXPECTED_WARNINGS:
                 warnings.filterwarnings("ignore", message)
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -13,6 +13,7 @@ from typing import IO, Any
 import yaml
 
 from tltool.errors import RunError, UserError
+from tltool.run.ranks import is_main_process
 
 RUN_DIR_VARIABLE = "TLTOOL_RUN_DIR"
 
@@ -31,11 +32,6 @@ def new_run_dir(group: str, name: str) -> Path:
         number += 1
         path = path.with_name(f"{stamp}-{number}")
     return path
-
-
-def is_main_process() -> bool:
-    """Whether this process writes: rank 0, or the only one."""
-    return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
 class RunFolder:
@@ -100,11 +96,29 @@ class RunFolder:
             part.replace(path)
         except (OSError, RuntimeError) as error:  # torch.save turns OSError into RuntimeError
             part.unlink(missing_ok=True)
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise RunError(
-                f"cannot write {path}: {reason}; what was written before is whole: make room and "
-                f"type `tltool train --resume {self.path}`"
-            ) from error
+            raise self._cannot_write(path, error) from error
+
+    def append(self, name: str, text: str) -> None:
+        """Adds lines to a text file; when it fails, the last line may be cut short.
+
+        Raises:
+            RunError: The disk is full or cannot be written.
+        """
+        if not self.writes:
+            return
+        path = self.path / name
+        try:
+            with path.open("a", newline="") as file:
+                file.write(text)
+        except OSError as error:
+            raise self._cannot_write(path, error) from error
+
+    def _cannot_write(self, path: Path, error: Exception) -> RunError:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        return RunError(
+            f"cannot write {path}: {reason}; what was written before is whole: make room and "
+            f"type `tltool train --resume {self.path}`"
+        )
 
     def write_text(self, name: str, text: str) -> None:
         """Writes a text file, atomically."""
@@ -133,7 +147,10 @@ def read_config(run: Path) -> dict[str, Any]:
     path = run / "config.yaml"
     if not path.is_file():
         raise UserError(f"{run} is no run folder: it has no config.yaml")
-    config = yaml.safe_load(path.read_text())
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        config = None
     if not isinstance(config, dict):
         raise UserError(f"{path} is damaged: it holds no configuration")
     return config

@@ -1,5 +1,6 @@
 """What a run computes on."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
@@ -44,6 +45,8 @@ class Hardware:
         self._channels_last = channels_last
         if threads is not None:
             torch.set_num_threads(threads)
+            if devices > 1:  # where it is not set, Lightning chooses a number of its own
+                os.environ["OMP_NUM_THREADS"] = str(threads)
 
     @property
     def device(self) -> torch.device:

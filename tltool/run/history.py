@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +59,10 @@ class History:
     def log(self, row: Mapping[str, float]) -> None:
         """Adds a row."""
         self.rows.append(dict(row))
-        if self.loggers.csv and self.folder.writes:
-            if set(row) <= set(self._columns):
-                with (self.folder.path / FILE).open("a", newline="") as file:
-                    csv.DictWriter(file, self._columns).writerow(row)
-            else:
-                self._rewrite()
+        if self.loggers.csv and set(row) <= set(self._columns):
+            self.folder.append(FILE, self._lines([row]))
+        elif self.loggers.csv:
+            self._rewrite()
         if self._wandb is not None:
             self._wandb.log(dict(row), step=int(row["step"]))
 
@@ -77,11 +75,15 @@ class History:
     def _rewrite(self) -> None:
         """Writes all rows again, since a new column came up."""
         self._columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        self.folder.write_text(FILE, self._lines(self.rows, header=True))
+
+    def _lines(self, rows: Iterable[Mapping[str, float]], header: bool = False) -> str:
         text = io.StringIO()
         writer = csv.DictWriter(text, self._columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        self.folder.write_text(FILE, text.getvalue())
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
 
 def _start_wandb(folder: RunFolder, loggers: Loggers, config: Mapping[str, Any]) -> Any:

@@ -66,8 +66,7 @@ class Monitor(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the signals back from Lightning, and the optimiser's state up again."""
-        if self.folder.writes or trainer.world_size == 1:
-            self.signals.install()
+        self.signals.install()
         if self.checkpoint.optimizer is not None:
             trainer.strategy.load_optimizer_state_dict(
                 {"optimizer_states": [self.checkpoint.optimizer]}
@@ -85,10 +84,8 @@ class Monitor(pl.Callback):
         learner = _learner(pl_module)
         if learner.done_steps % self.log_every == 0:
             self._flush(learner)
-        if self._asked_to_stop(trainer):
-            self._flush(learner)
-            self.save(trainer, learner)
-            raise Interrupted(self.signals.received or 15)
+        if not trainer.is_last_batch:  # an epoch's last step is over once the epoch is scored
+            self._stop_if_asked(trainer, learner)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Logs the rest, scores the epoch, looks for trouble, saves now and then."""
@@ -97,6 +94,7 @@ class Monitor(pl.Callback):
         self._select(learner)
         for warning in learner.strategy.diagnose(self.history.rows):
             self.warn(warning)
+        self._stop_if_asked(trainer, learner)
         if time.monotonic() - self._saved >= self.checkpoint_every:
             self.save(trainer, learner)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by Trainer.fit
@@ -125,6 +123,12 @@ class Monitor(pl.Callback):
 
     def _epoch(self, learner: Learner) -> int:
         return self.epochs_before + -(-learner.done_steps // self.budget.epoch_steps)
+
+    def _stop_if_asked(self, trainer: pl.Trainer, learner: Learner) -> None:
+        if self._asked_to_stop(trainer):
+            self._flush(learner)
+            self.save(trainer, learner)
+            raise Interrupted(self.signals.received or 15)
 
     def _asked_to_stop(self, trainer: pl.Trainer) -> bool:
         asked = self.signals.received is not None
@@ -157,7 +161,8 @@ class Monitor(pl.Callback):
         names = list(logged[0][2].terms)
         metrics = list(logged[0][2].metrics)
         rows = [[*entry.terms.values(), *entry.metrics.values()] for _, _, entry in logged]
-        values = torch.stack([_stack(row) for row in rows]).float().cpu()
+        values = torch.stack([_stack(row) for row in rows])
+        values = learner.trainer.strategy.reduce(values).cpu()  # the mean over devices
         self._check_finite(values[:, : len(names)], names, logged[0][0])
         means = values.mean(dim=0).tolist()
         row = {f"train/{key}": value for key, value in zip([*names, *metrics], means, strict=True)}

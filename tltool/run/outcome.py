@@ -1,5 +1,7 @@
 """What a trained network scores, and what the run folder keeps of it."""
 
+import csv
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -69,11 +71,12 @@ def load_correct(run: Path, split: str) -> NDArray[np.bool_]:
 
 def save_split(folder: RunFolder, parts: Parts) -> None:
     """Writes which image is in which split; with `dataset.split_seed` it is made only once."""
-    names = np.empty(len(parts.arrays.paths), dtype=object)
-    for (domain, split), rows in parts.table.rows.items():
-        names[rows] = f"{domain},{split}"
-    lines = [f"{names[i]},{json.dumps(path)}" for i, path in enumerate(parts.arrays.paths)]
-    folder.write_text("splits.csv", "\n".join(["domain,split,path", *lines]) + "\n")
+    of_row = {i: key for key, rows in parts.table.rows.items() for i in rows.tolist()}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("domain", "split", "path"))
+    writer.writerows((*of_row[i], path) for i, path in enumerate(parts.arrays.paths))
+    folder.write_text("splits.csv", text.getvalue())
 
 
 def save_model(folder: RunFolder, parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """record.json: exactly what was run, on what, and how it ended."""
 
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -43,7 +44,7 @@ class Record:
         self.data: dict[str, Any] = {
             "status": "running",
             "started": before.get("started", _now()),
-            "commands": [*before.get("commands", []), " ".join(command)],
+            "commands": [*before.get("commands", []), shlex.join(command)],
             "versions": versions(),
             "git": git_state(),
             "platform": platform.platform(),

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM)
+from tltool.run.ranks import CAUGHT, is_main_process
 
 
 class Interrupted(BaseException):
@@ -45,9 +45,12 @@ class Signals:
             signal.signal(number, handler)
 
     def install(self) -> None:
-        """Sets the handlers; again inside `Trainer.fit`, which sets its own for SIGTERM."""
+        """Sets the handlers; again inside `Trainer.fit`, which sets its own for SIGTERM.
+
+        Other ranks than 0 hear no signals: `Monitor` tells them.
+        """
         for number in CAUGHT:
-            signal.signal(number, self._handle)
+            signal.signal(number, self._handle if is_main_process() else signal.SIG_IGN)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

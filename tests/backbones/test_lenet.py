@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from tltool.backbones.lenet import LeNet
+from tltool.config.instantiate import instantiate
+from tltool.errors import UserError
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_maps_digits_to_features_as_long_as_the_bottleneck(channels: int) -> None:
+    net = LeNet(channels=channels, bottleneck=32)
+    assert net(torch.zeros(4, channels, 28, 28)).shape == (4, 32)
+    assert net.num_features == 32
+    assert net.preprocessing.size == 28
+    assert net.preprocessing.channels == channels
+    assert len(net.preprocessing.mean) == len(net.preprocessing.std) == channels
+    assert net.provenance["weights"] == "random"
+
+
+def test_dropout_is_an_option() -> None:
+    x = torch.randn(8, 3, 28, 28)
+    certain, random = LeNet(dropout=0.0), LeNet(dropout=0.9)
+    assert torch.equal(certain(x), certain(x))
+    assert not torch.equal(random(x), random(x))
+
+
+@pytest.mark.parametrize("channels", [0, 2, 4])
+def test_other_channels_are_refused_in_one_line(channels: int) -> None:
+    with pytest.raises(UserError, match=rf"^LeNet: channels must be 1 or 3, got {channels}$"):
+        instantiate({"_target_": "tltool.backbones.lenet.LeNet", "channels": channels})
