@@ -76,7 +76,7 @@ def table(results: Sequence[Result]) -> str:
         verdict = "pass" if one.passed else "MISS"
         low, high = one.spread
         lines.append(
-            f"\n{one.name:<32}{one.value:8.3f}  ({low:.3f} to {high:.3f})"
+            f"\n{one.name:<36}{one.value:8.3f}  ({low:.3f} to {high:.3f})"
             f"   target {one.target:<28}{verdict}"
         )
         lines.append(f"    figure  {one.judged} (smallest and largest round)")

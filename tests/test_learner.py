@@ -228,14 +228,6 @@ def test_random_numbers_come_from_seed_stage_and_step_alone():
     assert not set(drawn(data, stage=1)) & set(whole)
 
 
-def test_a_resumed_training_ends_with_the_same_weights():
-    data = batches(4)
-    whole = train(learner_of(Classify()), data)
-    halves = train(learner_of(Classify()), data[:2], total=4)
-    train(halves, data[2:], done=2)  # plain SGD: the optimiser has no state to carry over
-    assert not changed(halves, copied(whole))
-
-
 class Alternating(Strategy):
     """Two steps a batch: the head on fixed features, then the backbone under a fixed head."""
 
@@ -259,6 +251,7 @@ class Alternating(Strategy):
 
 
 def weights(names: set[str]) -> set[str]:
+    """The parts of the network whose weights are among ``names``."""
     return {name.split(".")[0] for name in names if name.endswith(("weight", "bias"))}
 
 

@@ -49,11 +49,11 @@ class OptimizerConfig:
         clip: float | None,
         **options: Any,
     ) -> None:
-        if lr <= 0:
+        if not lr > 0:
             raise ValueError(f"optimizer.lr must be above 0, got {lr}")
         if not 0 <= warmup < 1:
             raise ValueError(f"optimizer.warmup must be in [0, 1), got {warmup}")
-        if clip is not None and clip <= 0:
+        if clip is not None and not clip > 0:
             raise ValueError(f"optimizer.clip must be above 0 or null, got {clip}")
         self.kind, self.lr, self.options = kind, lr, options
         self.schedule: Schedule = schedule

@@ -9,12 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.measure import Result, Settings, alternate, median_ratio, spread, step_ms
-from benchmarks.training import interleave, parts_of
+from benchmarks.training import FORMATS, interleave, parts_of
 
 NAME = "dann"
 MOST = 1.10
 BATCH = 128  # of each domain
-FORMATS = {True: "channels_last", False: "contiguous"}
 # CPU-seconds an iteration of the same size took elsewhere, on one thread of such a machine.
 SEEN = {"TLlib": 0.209, "pytorch-adapt": 0.145}
 
@@ -23,8 +22,12 @@ def run(settings: Settings) -> list[Result]:
     """Measures DANN from MNIST to UCI digits, grey, 28 px."""
     epochs = 2 if settings.quick else 6
     settings.say(f"{NAME}: {epochs} epochs of both")
-    typed = ("strategy=dann", "dataset=digits", "backbone.channels=1", "hardware=cpu")
-    parts = parts_of([*typed, f"dataset.batch_size={BATCH}", f"epochs={epochs}"])
+    parts = parts_of(
+        [
+            *("strategy=dann", "dataset=digits", "backbone.channels=1", "hardware=cpu"),
+            *("checkpoint_every=3600", f"dataset.batch_size={BATCH}", f"epochs={epochs}"),
+        ]
+    )
     table = parts.table
     source, target = (table.rows[domain, "train"] for domain in ("source", "target"))
     this = parts.model.hardware.channels_last(28)
@@ -39,7 +42,7 @@ def run(settings: Settings) -> list[Result]:
     }
     rounds = interleave(parts, settings.folder / NAME, loops[this])
     formats = alternate(
-        lambda: next(loops[not this]), lambda: next(loops[this]), 3 if settings.quick else 15
+        lambda: next(loops[not this]), lambda: next(loops[this]), 2 if settings.quick else 10
     )
     ratio = median_ratio(rounds, "cpu")
     ours, theirs = (step_ms(rounds, side, "cpu") / 1000 for side in ("A", "B"))

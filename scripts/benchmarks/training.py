@@ -18,6 +18,7 @@ from tltool.run.history import History
 from tltool.run.selection import Selection
 from tltool.run.signals import Signals
 
+FORMATS = {True: "channels_last", False: "contiguous"}
 Loop = Iterator[object]  # every `next` makes one step
 
 
@@ -50,7 +51,7 @@ class Interleaved(History):
     """Lets a hand-written loop make as many steps as tltool just made, after every row it logs.
 
     A round is an epoch. tltool's time is what lies between two rows: steps, logging, writing
-    metrics.csv, and the change of epoch. The Trainer's start falls into the first round.
+    metrics.csv, and the change of epoch. The start of the Trainer falls into the first round.
 
     Args:
         *args: See `History`.

@@ -60,6 +60,16 @@ def test_a_folder_is_predicted_as_it_was_in_training(trained, domains, recorded)
         assert found[path][1] == pytest.approx(score, abs=1e-4)  # printed with four digits
 
 
+def test_an_image_is_never_augmented_to_be_predicted(trained, domains, recorded, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["dataset"]["augment"] = "flip_crop"
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    found = predict(run, domains.target / "test")
+    scores = {path: score for path, (_, score) in recorded.items()}
+    assert {path: score for path, (_, score) in found.items()} == pytest.approx(scores, abs=1e-4)
+
+
 def test_an_image_file_is_predicted(trained, recorded):
     path = next(iter(recorded))
     assert predict(trained, Path(path)).keys() == {path}

@@ -20,7 +20,7 @@ from tltool.run.folder import RunFolder
 from tltool.run.history import History
 from tltool.run.monitor import Monitor
 from tltool.run.selection import Selection
-from tltool.run.signals import Signals
+from tltool.run.signals import Interrupted, Signals
 from tltool.strategies.base import Stage
 
 # What Lightning says of choices that are deliberate here.
@@ -133,6 +133,8 @@ def fit(
         checkpoint.learner = parts.model.learner.state_dict()
         checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds
         checkpoint.save(folder)
+        if signals.received is not None:  # after the last look at it, while the stage ended
+            raise Interrupted(signals.received)
 
 
 def _score(parts: Parts, selection: Selection) -> Callable[[], float] | None:

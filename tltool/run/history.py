@@ -100,9 +100,10 @@ def _start_wandb(folder: RunFolder, loggers: Loggers, config: Mapping[str, Any])
             name=folder.path.name,
             id=saved,
             resume="allow" if saved else None,
-            mode="offline" if loggers.offline else "online",
+            mode="offline" if loggers.offline else None,  # None: as WANDB_MODE says, or online
             config=dict(config),
-            settings=wandb.Settings(silent=True),
+            # What is printed is tltool's, and log.txt keeps it.
+            settings=wandb.Settings(silent=True, console="off"),
         )
     except wandb.errors.Error as error:
         raise UserError(
