@@ -30,7 +30,7 @@ def run(settings: Settings) -> list[Result]:
     )
     table = parts.table
     source, target = (table.rows[domain, "train"] for domain in ("source", "target"))
-    this = parts.model.hardware.channels_last(28)
+    this = parts.model.hardware.channels_last(parts.model.backbone)
     loops = {
         channels_last: dann_loop(
             table.x[torch.from_numpy(source)],

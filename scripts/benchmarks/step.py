@@ -63,7 +63,7 @@ def measure(case: Case, settings: Settings) -> Result:
     preprocessing = parts.model.backbone.preprocessing
     rows = torch.from_numpy(parts.table.rows["source", "train"])
     x, y = parts.table.x[rows], parts.table.y[rows]
-    this = parts.model.hardware.channels_last(preprocessing.size)
+    this = parts.model.hardware.channels_last(parts.model.backbone)
     loops = {
         channels_last: plain_loop(
             copy.deepcopy(parts.model.net), x, y, preprocessing, case.batch, channels_last

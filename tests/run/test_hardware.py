@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from tltool.backbones.base import Backbone
 from tltool.errors import UserError
 from tltool.run.hardware import Hardware
 
@@ -67,31 +68,27 @@ def test_no_device_at_all_is_refused(no_gpu):
         Hardware("cpu", devices=0)
 
 
+class Preferring(Backbone):
+    """A backbone that is faster in one of the layouts."""
+
+    def __init__(self, channels_last: bool) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 4, 3)
+        self.channels_last_on_cpu = channels_last
+
+
 @pytest.mark.parametrize(
-    ("asked", "size", "last"),
-    [(None, 63, False), (None, 64, True), (True, 28, True), (False, 224, False)],
+    ("asked", "prefers", "last"),
+    [(None, False, False), (None, True, True), (True, False, True), (False, True, False)],
 )
-def test_channels_last_is_for_larger_images_unless_asked(no_gpu, asked, size, last):
+def test_the_layout_is_the_backbones_choice_unless_asked(no_gpu, asked, prefers, last):
     hardware = Hardware("cpu", channels_last=asked)
-    assert hardware.channels_last(size) is last
-    layer = torch.nn.Conv2d(3, 4, 3)
-    hardware.arrange(layer, size)
-    assert layer.weight.is_contiguous(memory_format=torch.channels_last) is last
+    backbone = Preferring(prefers)
+    assert hardware.channels_last(backbone) is last
+    hardware.arrange(backbone)
+    weight = backbone.layer.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) is last
 
 
-def test_channels_last_on_a_gpu_is_for_all_images(two_gpus):
-    assert Hardware().channels_last(28)
-
-
-def test_autocast_gives_bf16_only_where_asked(no_gpu):
-    layer, x = torch.nn.Linear(2, 2), torch.ones(1, 2)
-    with Hardware("cpu").autocast():
-        assert layer(x).dtype == torch.float32
-    with Hardware("cpu", precision="bf16").autocast():
-        assert layer(x).dtype == torch.bfloat16
-
-
-def test_threads_are_set_and_recorded(no_gpu):
-    described = Hardware("cpu", threads=2).describe()
-    assert torch.get_num_threads() == 2
-    assert described == {"device": "cpu", "devices": 1, "precision": "32-true", "threads": 2}
+def test_channels_last_on_a_gpu_is_for_every_backbone(two_gpus):
+    assert Hardware().channels_last(Preferring(False))

@@ -20,12 +20,14 @@ class Backbone(nn.Module):
         num_features: Length D of a feature vector.
         preprocessing: What the inputs must go through; it belongs to the weights.
         provenance: Where the weights come from (library, model, weights, sha256, licence).
+        channels_last_on_cpu: Whether that memory layout is the faster one on a CPU.
     """
 
     modality: ClassVar[str] = "image"
     num_features: int
     preprocessing: Preprocessing
     provenance: dict[str, Any]
+    channels_last_on_cpu: bool = False
 
 
 class Net(nn.Module):

@@ -7,7 +7,7 @@ from typing import Any, cast
 import timm
 import torch
 from timm.models import load_state_dict
-from torch import Tensor
+from torch import Tensor, nn
 
 from tltool.backbones.base import Backbone
 from tltool.backbones.weights import hub_file, one_line, package_state, sha256_of
@@ -37,6 +37,10 @@ class TimmBackbone(Backbone):
         state, origin = _load(name, weights, cfg)
         self.model = _create(name, state, cfg, size, weights)
         self.num_features = getattr(self.model, "head_hidden_size", self.model.num_features)
+        # Measured: a fifth faster with depthwise convolutions, slower or no different without.
+        self.channels_last_on_cpu = any(
+            isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1 for m in self.model.modules()
+        )
         self.preprocessing = Preprocessing(
             size=cfg.input_size[-1] if size is None else size,
             channels=3,

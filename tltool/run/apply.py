@@ -30,7 +30,7 @@ TABLES = {
     ".parquet": ("parquet", "read_table"),
     ".jsonl": ("json", "read_json"),
 }
-BATCH = 256
+BATCH = 64  # images; larger ones are slower on a CPU
 
 
 def evaluate_run(run: Path, console: Console) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
+from tltool.backbones.base import Backbone
 from tltool.errors import UserError
 
 
@@ -17,7 +17,8 @@ class Hardware:
         accelerator: ``auto``: a CUDA device where there is one, else the CPU.
         devices: How many; more than one trains data-parallel (DDP), one process each.
         precision: ``32``, ``bf16`` (mixed), or ``auto``: bf16 on a CUDA device that has it.
-        channels_last: Memory layout of images; ``null``: on CUDA, and on a CPU for 64 px or more.
+        channels_last: Memory layout of images; ``null``: on CUDA, and on a CPU
+            where the backbone says that it is faster.
         compile: torch.compile the backbone.
         threads: CPU threads; ``null``: as torch chooses.
     """
@@ -58,19 +59,19 @@ class Hardware:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.bf16 else "32-true"
 
-    def channels_last(self, size: int) -> bool:
-        """Whether images of ``size`` pixels are laid out channels-last."""
+    def channels_last(self, backbone: Backbone) -> bool:
+        """Whether images for a backbone are laid out channels-last."""
         if self._channels_last is not None:
             return self._channels_last
-        return self.gpu or size >= 64
+        return self.gpu or backbone.channels_last_on_cpu
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision, outside of the trainer."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
-    def arrange(self, backbone: nn.Module, size: int) -> None:
+    def arrange(self, backbone: Backbone) -> None:
         """Lays the backbone's weights out, and compiles it where that is asked for."""
-        if self.channels_last(size):
+        if self.channels_last(backbone):
             backbone.to(memory_format=torch.channels_last)
         if self.compile:
             backbone.compile()

@@ -61,7 +61,7 @@ class ModelBuilder:
         net = Net(self.backbone, spec.num_classes)
         self.strategy.build(net, spec)
         preprocessing = self.backbone.preprocessing
-        self.hardware.arrange(self.backbone, preprocessing.size)
+        self.hardware.arrange(self.backbone)
         optimizer = instantiate(self.config["optimizer"])
         return Model(
             self.hardware,
@@ -73,7 +73,7 @@ class ModelBuilder:
             Prepare(
                 preprocessing,
                 self.config["dataset"]["augment"],
-                self.hardware.channels_last(preprocessing.size),
+                self.hardware.channels_last(self.backbone),
             ),
         )
 
