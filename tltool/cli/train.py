@@ -107,7 +107,9 @@ def _train(resolved: "Resolved", path: Path, console: "Console") -> None:
     console.print(f"run {path}")
 
     from tltool.report.tables import print_results
-    from tltool.run.execute import execute
+
+    with console.status("loading torch and lightning"):
+        from tltool.run.execute import execute
     from tltool.run.signals import Interrupted
 
     os.environ[RUN_DIR_VARIABLE] = str(path)

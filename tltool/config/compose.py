@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,8 +52,17 @@ def resolve(args: Sequence[str], config_dirs: ConfigDirs = ()) -> Resolved:
     return _resolve(tree, rest)
 
 
-def plan(args: Sequence[str], config_dirs: ConfigDirs = ()) -> list[list[str]]:
+def plan(
+    args: Sequence[str],
+    config_dirs: ConfigDirs = (),
+    take: Callable[[Resolved], object] = lambda resolved: None,
+) -> list[list[str]]:
     """Expands the sweeps in `args` and checks every run; Hydra's own overrides are left out.
+
+    Args:
+        args: Overrides in Hydra's grammar.
+        config_dirs: Folders with options of the user's own.
+        take: Is given the configuration of each run, in order.
 
     Returns:
         The overrides of each run, in the order in which Hydra runs them.
@@ -69,7 +78,7 @@ def plan(args: Sequence[str], config_dirs: ConfigDirs = ()) -> list[list[str]]:
     problems: dict[str, None] = {}
     for run in runs:
         try:
-            _resolve(tree, run)
+            take(_resolve(tree, run))
         except UserError as error:
             problems.update(dict.fromkeys(error.problems))
     if problems:
