@@ -39,8 +39,9 @@ class Prepare:
             x = random_flip(x)
             if self.augment == "flip_crop":
                 x = random_shift(x, x.shape[-1] // 8)
-        x = x.to(torch.float32).mul_(self._scale).add_(self._shift)
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        x = x.to(torch.float32, memory_format=layout)
+        return x.mul_(self._scale).add_(self._shift)
 
 
 def random_flip(x: Tensor) -> Tensor:
