@@ -20,10 +20,10 @@ demo: $(INSTALLED)
 	$(BIN)/tltool train experiment=demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-all: lint
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -n 2 -m "not gpu"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
