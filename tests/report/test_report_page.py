@@ -80,7 +80,7 @@ def test_every_section_shows_its_data(tmp_path: Path) -> None:
     top = read.says("results")
     assert top.index("71.2 %") < top.index("97.4 %") < top.index("+29.8")
     assert (
-        "transfer helped: +29.8 points on target_test/accuracy against source_only,"
+        "dann helped: +29.8 points on target_test/accuracy against source_only,"
         " 95 % interval +25.0 to +34.1" in top
     )
     assert "epoch 3 of 3, chosen by rule `last`; target labels were not used" in top

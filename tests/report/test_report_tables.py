@@ -31,7 +31,7 @@ source_test/accuracy  97.4 %       98.0 %
 target_test/accuracy  71.2 %       41.4 %
 val/loss                0.25            -
 
-transfer helped: +29.8 points on target_test/accuracy against source_only, 95 % interval +25.0 to +34.1
+dann helped: +29.8 points on target_test/accuracy against source_only, 95 % interval +25.0 to +34.1
 
 warning: the discriminator is constant
 selection   epoch 12 of 12, chosen by rule `last`; target labels were not used
@@ -103,13 +103,15 @@ def test_several_runs_side_by_side() -> None:
 @pytest.mark.parametrize(
     ("verdict", "gain", "words"),
     [
-        ("positive", 0.1, "transfer helped: +10.0 points"),
-        ("none", 0.0, "no clear effect of transfer: +0.0 points"),
-        ("negative", -0.1, "transfer hurt: -10.0 points"),
+        ("positive", 0.1, "dann helped: +10.0 points"),
+        ("none", 0.0, "no clear effect of dann: +0.0 points"),
+        ("negative", -0.1, "dann hurt: -10.0 points"),
     ],
 )
 def test_each_verdict_has_its_words(verdict: str, gain: float, words: str) -> None:
-    said = wording.verdict_sentence({**RESULTS["verdict"], "verdict": verdict, "gain": gain})
+    said = wording.verdict_sentence(
+        "dann", {**RESULTS["verdict"], "verdict": verdict, "gain": gain}
+    )
     assert said.startswith(words)
 
 

@@ -53,7 +53,7 @@ class Experiment:
         name: Goes into the name of that folder.
         selection: Which epoch's weights are kept: the last, the best on held-out source images,
             or, for study only, the best on the target's test images.
-        controls: Also run the control strategies and say whether transfer helped.
+        controls: Also run the control strategies and say whether the strategy helped.
         report: Write report.html.
         log_every: Steps between two rows of metrics.
         checkpoint_every: Seconds between two checkpoints.

@@ -121,13 +121,16 @@ def _render(content: ReportContent) -> str:
     environment.filters["percent"] = wording.percent
     source = resources.files("tltool.report").joinpath("page.html.jinja").read_text("utf-8")
     results, embedding = content.results, content.embedding
-    verdict = results.get("verdict")
+    verdict, strategy = results.get("verdict"), results.get("strategy", "the strategy")
     return environment.from_string(source).render(
         title=content.title,
-        facts=[(key, results[key]) for key in ("strategy", "dataset", "backbone", "seed", "status")
-               if key in results],
+        facts=[
+            (key, results[key])
+            for key in ("strategy", "dataset", "backbone", "seed", "status")
+            if key in results
+        ],
         headlines=list(_headlines(results)),
-        verdict=verdict and {**verdict, "sentence": wording.verdict_sentence(verdict)},
+        verdict=verdict and {**verdict, "sentence": wording.verdict_sentence(strategy, verdict)},
         selection=wording.selection_sentence(results),
         warnings=results.get("warnings", []),
         strategies=[results.get("strategy", "this run"), *results.get("controls", {})],

@@ -56,7 +56,8 @@ def results_table(results: Results, run_dir: Path) -> RenderableType:
     if results.get("metrics"):
         parts += [Plainable(_metrics(results)), Text()]
     if verdict := results.get("verdict"):
-        parts += [Text(wording.verdict_sentence(verdict), TONES[verdict["verdict"]]), Text()]
+        sentence = wording.verdict_sentence(results.get("strategy", "the strategy"), verdict)
+        parts += [Text(sentence, TONES[verdict["verdict"]]), Text()]
     parts += [Text(f"warning: {line}", "yellow") for line in results.get("warnings", [])]
     for name, value in _facts(results, run_dir):
         # A path that the terminal breaks can be copied whole, one that we break cannot.

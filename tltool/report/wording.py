@@ -6,9 +6,9 @@ from typing import Any
 Results = Mapping[str, Any]  # the contents of results.json
 
 VERDICTS = {
-    "positive": "transfer helped",
-    "none": "no clear effect of transfer",
-    "negative": "transfer hurt",
+    "positive": "{} helped",
+    "none": "no clear effect of {}",
+    "negative": "{} hurt",
 }
 NO_VALUE = "-"
 
@@ -32,15 +32,16 @@ def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
     return [(name, [metric(name, column.get(name)) for column in columns]) for name in names]
 
 
-def verdict_sentence(verdict: Mapping[str, Any]) -> str:
-    """Says whether transfer helped, by how many points and how sure that is.
+def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
+    """Says whether a strategy helped, by how many points and how sure that is.
 
     Args:
+        strategy: Its name.
         verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
             ``gain`` and ``interval`` (low, high), these as fractions.
     """
     return (
-        f"{VERDICTS[verdict['verdict']]}: {100 * verdict['gain']:+.1f} points on"
+        f"{VERDICTS[verdict['verdict']].format(strategy)}: {100 * verdict['gain']:+.1f} points on"
         f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}"
     )
 
