@@ -214,3 +214,17 @@ def test_every_option_builds_from_random(option: str) -> None:
     features = backbone(torch.zeros(2, to.channels, to.size, to.size))
     assert features.shape == (2, backbone.num_features)
     assert backbone.provenance["weights"] == "random"
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_reset_gives_the_model_of_random_weights_at_the_same_size(
+    name: str, tmp_path: Path
+) -> None:
+    torch.save(source_model(name).state_dict(), tmp_path / "w.pth")
+    backbone = TimmBackbone(name, weights=str(tmp_path / "w.pth"), size=64)
+    torch.manual_seed(5)
+    backbone.reset()
+    torch.manual_seed(5)
+    fresh = TimmBackbone(name, weights="random", size=64).state_dict()
+    assert backbone.state_dict().keys() == fresh.keys()
+    assert all(torch.equal(tensor, fresh[key]) for key, tensor in backbone.state_dict().items())

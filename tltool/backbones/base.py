@@ -29,6 +29,10 @@ class Backbone(nn.Module):
     provenance: dict[str, Any]
     channels_last_on_cpu: bool = False
 
+    def reset(self) -> None:
+        """Throws the weights away: parameters and buffers start from random, as drawn now."""
+        raise NotImplementedError(f"{type(self).__name__} defines no reset")
+
 
 class Net(nn.Module):
     """A backbone and a head.

@@ -1,5 +1,6 @@
 """Any image backbone of timm, with weights from the hub, a file, an installed package, or none."""
 
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +37,7 @@ class TimmBackbone(Backbone):
         cfg = _pretrained_cfg(name)
         state, origin = _load(name, weights, cfg)
         self.model = _create(name, state, cfg, size, weights)
+        self._random_model = partial(_create, name, None, cfg, size, "random")
         self.num_features = getattr(self.model, "head_hidden_size", self.model.num_features)
         # Measured: a fifth faster with depthwise convolutions, slower or no different without.
         self.channels_last_on_cpu = any(
@@ -57,6 +59,10 @@ class TimmBackbone(Backbone):
         }
         if size is not None:
             self._check_takes(size)
+
+    def reset(self) -> None:
+        """Puts the model in place that ``weights=random`` gives; for the same size."""
+        self.model = self._random_model()
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, 3, size, size)`` to pooled features ``(B, num_features)``."""
