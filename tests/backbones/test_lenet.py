@@ -38,3 +38,10 @@ def test_reset_draws_every_weight_again() -> None:
     torch.manual_seed(5)
     fresh = LeNet().state_dict()
     assert all(torch.equal(tensor, fresh[name]) for name, tensor in net.state_dict().items())
+
+
+def test_its_layer_groups_hold_every_parameter_once_from_input_to_output() -> None:
+    net = LeNet(bottleneck=32)
+    groups = net.layer_groups()
+    assert [group[0].shape[0] for group in groups] == [20, 50, 500, 32]
+    assert [id(p) for group in groups for p in group] == [id(p) for p in net.parameters()]

@@ -2,13 +2,21 @@
 
 from typing import Any
 
+import pytest
 import torch
+from torch import nn
 
 from tltool.backbones.base import Backbone, Net
 from tltool.backbones.lenet import LeNet
 from tltool.backbones.timm import TimmBackbone
+from tltool.config.compose import resolve
+from tltool.errors import UserError
+from tltool.learner import Learner
+from tltool.optim import SGD
+from tltool.run.model import ModelBuilder
 from tltool.strategies.base import DataSpec, Strategy
 from tltool.strategies.finetuning.from_scratch import FromScratch
+from tltool.strategies.finetuning.partial import Partial
 
 SPEC = DataSpec(3, ("a", "b", "c"), {"source": 12})
 
@@ -21,7 +29,7 @@ def built(strategy: Strategy, backbone: Backbone | None = None) -> Net:
     return net
 
 
-def state(module: torch.nn.Module) -> dict[str, Any]:
+def state(module: nn.Module) -> dict[str, Any]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
@@ -37,3 +45,38 @@ def test_from_scratch_keeps_no_weight_of_the_backbone() -> None:
     again = built(FromScratch(), TimmBackbone("test_resnet", weights="random", size=32))
     for name, tensor in state(net).items():
         assert torch.equal(tensor, again.state_dict()[name]), f"{name} depends on the weights"
+
+
+def learning(net: Net, strategy: Strategy, stage: int = 0) -> Learner:
+    """A learner as it is in the midst of a stage."""
+    learner = Learner(net, strategy, SGD(), seed=0)
+    learner.start_stage(stage, total_steps=1)
+    learner.configure_optimizers()
+    return learner.train()
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("top", [0, 1, 2])
+def test_partial_trains_the_last_groups_and_the_rest_is_in_eval_mode(name: str, top: int) -> None:
+    strategy = Partial(top)
+    net = built(strategy, TimmBackbone(name, weights="random", size=32))
+    learning(net, strategy)
+    groups = net.backbone.layer_groups()
+    learns = [all(p.requires_grad for p in group) for group in groups]
+    assert learns == [False] * (len(groups) - top) + [True] * top
+    assert all(p.requires_grad for p in net.head.parameters())
+    norms = [m for m in net.backbone.modules() if isinstance(m, nn.BatchNorm2d | nn.LayerNorm)]
+    assert [m.training for m in norms] == [m.weight.requires_grad for m in norms]
+    assert any(not m.training for m in norms)
+
+
+def test_partial_refuses_more_groups_than_there_are() -> None:
+    given = ["strategy=partial", "strategy.top=5", "hardware=cpu"]
+    said = r"^strategy.top=5: this backbone has 4 groups of layers; type strategy.top=N"
+    with pytest.raises(UserError, match=said):  # as the user gets it
+        ModelBuilder(resolve(given).config).build(SPEC)
+    with pytest.raises(ValueError, match=said):
+        built(Partial(top=5))
+    built(Partial(top=4))
+    with pytest.raises(ValueError, match="top must not be negative, got -1"):
+        Partial(top=-1)

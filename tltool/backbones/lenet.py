@@ -57,6 +57,15 @@ class LeNet(Backbone):
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d):
                 layer.reset_parameters()
 
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Returns the two convolutions and the two linear layers, the last with its BatchNorm."""
+        groups: list[list[nn.Parameter]] = []
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                groups.append([])
+            groups[-1].extend(layer.parameters())
+        return groups
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, channels, 28, 28)`` to ``(B, bottleneck)``."""
         features: Tensor = self.layers(x)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import timm
 import torch
-from timm.models import load_state_dict
+from timm.models import group_parameters, load_state_dict
 from torch import Tensor, nn
 
 from tltool.backbones.base import Backbone
@@ -63,6 +63,12 @@ class TimmBackbone(Backbone):
     def reset(self) -> None:
         """Puts the model in place that ``weights=random`` gives; for the same size."""
         self.model = self._random_model()
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Returns the stem and the stages (for a ViT: the blocks), as timm groups them."""
+        parameters = dict(self.model.named_parameters())
+        groups = group_parameters(self.model, self.model.group_matcher(coarse=True))
+        return [[parameters[name] for name in groups[key]] for key in sorted(groups)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, 3, size, size)`` to pooled features ``(B, num_features)``."""
