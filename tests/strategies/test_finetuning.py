@@ -15,6 +15,7 @@ from tltool.learner import Learner
 from tltool.optim import SGD
 from tltool.run.model import ModelBuilder
 from tltool.strategies.base import DataSpec, Strategy
+from tltool.strategies.finetuning.discriminative import Discriminative
 from tltool.strategies.finetuning.from_scratch import FromScratch
 from tltool.strategies.finetuning.partial import Partial
 
@@ -80,3 +81,17 @@ def test_partial_refuses_more_groups_than_there_are() -> None:
     built(Partial(top=4))
     with pytest.raises(ValueError, match="top must not be negative, got -1"):
         Partial(top=-1)
+
+
+def test_discriminative_divides_the_rate_from_the_head_down() -> None:
+    strategy = Discriminative(decay=2.0)
+    net = built(strategy)
+    rates = {
+        id(p): group["lr_scale"] for group in strategy.param_groups(net, 0) for p in group["params"]
+    }
+    assert rates.keys() == {id(p) for p in net.parameters()}
+    assert {rates[id(p)] for p in net.head.parameters()} == {1.0}
+    found = [{rates[id(p)] for p in group} for group in net.backbone.layer_groups()]
+    assert found == [{0.0625}, {0.125}, {0.25}, {0.5}]
+    with pytest.raises(ValueError, match=r"decay must be at least 1, got 0.5"):
+        Discriminative(decay=0.5)
