@@ -17,6 +17,7 @@ from tltool.run.model import ModelBuilder
 from tltool.strategies.base import DataSpec, Strategy
 from tltool.strategies.finetuning.discriminative import Discriminative
 from tltool.strategies.finetuning.from_scratch import FromScratch
+from tltool.strategies.finetuning.gradual_unfreezing import GradualUnfreezing
 from tltool.strategies.finetuning.partial import Partial
 
 SPEC = DataSpec(3, ("a", "b", "c"), {"source": 12})
@@ -95,3 +96,16 @@ def test_discriminative_divides_the_rate_from_the_head_down() -> None:
     assert found == [{0.0625}, {0.125}, {0.25}, {0.5}]
     with pytest.raises(ValueError, match=r"decay must be at least 1, got 0.5"):
         Discriminative(decay=0.5)
+
+
+def test_gradual_unfreezing_adds_a_group_a_stage_until_all_learn() -> None:
+    strategy = GradualUnfreezing()
+    net = built(strategy)
+    stages = strategy.stages()
+    assert [stage.name for stage in stages] == ["head", "top 1", "top 2", "top 3", "top 4"]
+    assert len({stage.share for stage in stages}) == 1
+    for number in range(len(stages)):
+        learning(net, strategy, number)
+        learns = [all(p.requires_grad for p in group) for group in net.backbone.layer_groups()]
+        assert learns == [False] * (4 - number) + [True] * number
+        assert all(p.requires_grad for p in net.head.parameters())
