@@ -18,6 +18,7 @@ from tltool.strategies.base import DataSpec, Strategy
 from tltool.strategies.finetuning.discriminative import Discriminative
 from tltool.strategies.finetuning.from_scratch import FromScratch
 from tltool.strategies.finetuning.gradual_unfreezing import GradualUnfreezing
+from tltool.strategies.finetuning.lp_ft import LPFT
 from tltool.strategies.finetuning.partial import Partial
 
 SPEC = DataSpec(3, ("a", "b", "c"), {"source": 12})
@@ -109,3 +110,20 @@ def test_gradual_unfreezing_adds_a_group_a_stage_until_all_learn() -> None:
         learns = [all(p.requires_grad for p in group) for group in net.backbone.layer_groups()]
         assert learns == [False] * (4 - number) + [True] * number
         assert all(p.requires_grad for p in net.head.parameters())
+
+
+def test_lp_ft_trains_the_head_on_cached_features_and_then_everything() -> None:
+    strategy = LPFT(probe_share=0.25)
+    net = built(strategy)
+    probe, finetune = strategy.stages()
+    assert (probe.share, finetune.share) == (0.25, 0.75)
+    assert probe.cached_features and not finetune.cached_features
+    learning(net, strategy, 0)
+    assert [p.requires_grad for p in net.head.parameters()] == [True, True]
+    assert not any(p.requires_grad for p in net.backbone.parameters())
+    assert not any(module.training for module in net.backbone.modules())
+    learning(net, strategy, 1)
+    assert all(p.requires_grad for p in net.parameters())
+    assert all(module.training for module in net.modules())
+    with pytest.raises(ValueError, match="probe_share must be above 0 and below 1, got 1"):
+        LPFT(probe_share=1.0)
