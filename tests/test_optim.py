@@ -19,6 +19,11 @@ from tltool.optim import SGD, AdamW, rate_factor
         ("inverse", 0.0, 1.0),
         ("inverse", 1.5, 0.125),  # 16^(-3/4); progress ends at 1, the formula does not
         ("inverse", 1.0, 0.165560),  # 11^(-3/4) = 1 / (3.316625 * 1.821160)
+        ("slanted", 0.0, 0.03125),  # 1 / 32
+        ("slanted", 0.05, 0.515625),  # half way up: (1 + 31 / 2) / 32
+        ("slanted", 0.1, 1.0),
+        ("slanted", 0.55, 0.515625),  # half way down
+        ("slanted", 1.0, 0.03125),
     ],
 )
 def test_schedules_by_hand(schedule, progress, factor):
@@ -28,6 +33,11 @@ def test_schedules_by_hand(schedule, progress, factor):
 def test_warm_up_rises_from_0_and_hands_over_to_the_schedule():
     assert [rate_factor("constant", 0.2, p) for p in (0.0, 0.05, 0.1)] == [0.0, 0.25, 0.5]
     assert rate_factor("cosine", 0.2, 0.2) == pytest.approx((1 + math.cos(0.2 * math.pi)) / 2)
+
+
+def test_the_slanted_triangle_has_no_other_warm_up():
+    given = [rate_factor("slanted", warmup, 0.04) for warmup in (0.0, 0.05, 0.5)]
+    assert given == pytest.approx([0.41875] * 3)  # (1 + 0.4 * 31) / 32
 
 
 def test_lr_scale_multiplies_a_groups_rate_at_every_step():

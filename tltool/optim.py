@@ -7,7 +7,11 @@ from typing import Any, Literal, cast
 import torch
 from torch.optim import Optimizer
 
-Schedule = Literal["constant", "cosine", "inverse"]
+Schedule = Literal["constant", "cosine", "inverse", "slanted"]
+
+# Of the slanted triangle: Howard & Ruder, ULMFiT, ACL 2018, section 3.2.
+CUT_FRAC = 0.1  # part of the training over which the rate rises
+RATIO = 32  # of the highest rate to the lowest
 
 
 def rate_factor(schedule: Schedule, warmup: float, progress: float) -> float:
@@ -16,9 +20,16 @@ def rate_factor(schedule: Schedule, warmup: float, progress: float) -> float:
     Args:
         schedule: ``constant``: 1. ``cosine``: ``(1 + cos(pi p)) / 2``. ``inverse``:
             ``(1 + 10 p)^-0.75``, the annealing of Ganin et al., JMLR 2016, section 5.2.2.
-        warmup: Part of the training over which the rate rises linearly from 0.
+            ``slanted``: up from 1/32 to 1 over the first tenth, then down to 1/32, both linearly
+            (Howard & Ruder, ACL 2018, equation 3).
+        warmup: Part of the training over which the rate rises linearly from 0; ``slanted``, which
+            rises by itself, has none.
         progress: Part p of the training that is done, in [0, 1].
     """
+    if schedule == "slanted":
+        rising = progress < CUT_FRAC
+        height = progress / CUT_FRAC if rising else (1.0 - progress) / (1.0 - CUT_FRAC)
+        return (1.0 + height * (RATIO - 1)) / RATIO
     if progress < warmup:
         return progress / warmup
     if schedule == "cosine":

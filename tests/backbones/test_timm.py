@@ -214,3 +214,37 @@ def test_every_option_builds_from_random(option: str) -> None:
     features = backbone(torch.zeros(2, to.channels, to.size, to.size))
     assert features.shape == (2, backbone.num_features)
     assert backbone.provenance["weights"] == "random"
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_vit"])
+def test_reset_gives_the_model_of_random_weights_at_the_same_size(
+    name: str, tmp_path: Path
+) -> None:
+    torch.save(source_model(name).state_dict(), tmp_path / "w.pth")
+    backbone = TimmBackbone(name, weights=str(tmp_path / "w.pth"), size=64)
+    torch.manual_seed(5)
+    backbone.reset()
+    torch.manual_seed(5)
+    fresh = TimmBackbone(name, weights="random", size=64).state_dict()
+    assert backbone.state_dict().keys() == fresh.keys()
+    assert all(torch.equal(tensor, fresh[key]) for key, tensor in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "first", "last"),
+    [
+        ("test_resnet", 5, "conv1.0.weight", "layer4.0.conv1.weight"),  # stem, 4 stages
+        ("test_vit", 7, "pos_embed", "norm.weight"),  # stem, 6 blocks, the last with the norm
+        ("test_convnext", 6, "stem.0.weight", "head.norm.weight"),
+        ("test_efficientnet", 6, "conv_stem.weight", "conv_head.weight"),
+    ],
+)
+def test_layer_groups_hold_every_parameter_once_from_input_to_output(
+    name: str, count: int, first: str, last: str
+) -> None:
+    backbone = TimmBackbone(name, weights="random")
+    groups = [{id(p) for p in group} for group in backbone.layer_groups()]
+    assert len(groups) == count
+    parameters = {name: id(p) for name, p in backbone.model.named_parameters()}
+    assert sorted(i for group in groups for i in group) == sorted(parameters.values())
+    assert parameters[first] in groups[0] and parameters[last] in groups[-1]

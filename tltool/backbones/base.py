@@ -29,6 +29,14 @@ class Backbone(nn.Module):
     provenance: dict[str, Any]
     channels_last_on_cpu: bool = False
 
+    def reset(self) -> None:
+        """Throws the weights away: parameters and buffers start from random, as drawn now."""
+        raise NotImplementedError(f"{type(self).__name__} defines no reset")
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Returns all parameters, each in one group of layers; groups run from input to output."""
+        raise NotImplementedError(f"{type(self).__name__} defines no layer groups")
+
 
 class Net(nn.Module):
     """A backbone and a head.

@@ -51,6 +51,21 @@ class LeNet(Backbone):
         self.preprocessing = Preprocessing(size=28, channels=channels, mean=half, std=half)
         self.provenance = {"library": "tltool", "model": "lenet", "weights": "random"}
 
+    def reset(self) -> None:
+        """Draws all weights again, as the layers of PyTorch do at first."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d):
+                layer.reset_parameters()
+
+    def layer_groups(self) -> list[list[nn.Parameter]]:
+        """Returns the two convolutions and the two linear layers, the last with its BatchNorm."""
+        groups: list[list[nn.Parameter]] = []
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                groups.append([])
+            groups[-1].extend(layer.parameters())
+        return groups
+
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, channels, 28, 28)`` to ``(B, bottleneck)``."""
         features: Tensor = self.layers(x)

@@ -54,12 +54,19 @@ class ModelBuilder:
             )
 
     def build(self, spec: DataSpec) -> Model:
-        """Returns the model for data of this kind."""
+        """Returns the model for data of this kind.
+
+        Raises:
+            UserError: Options of the strategy that do not fit this network or these data.
+        """
         sha256 = weights_sha256(self.backbone.state_dict())
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)
-        self.strategy.build(net, spec)
+        try:
+            self.strategy.build(net, spec)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         preprocessing = self.backbone.preprocessing
         self.hardware.arrange(self.backbone)
         optimizer = instantiate(self.config["optimizer"])

@@ -90,7 +90,11 @@ class Strategy(nn.Module):
     manual: ClassVar[bool] = False
 
     def build(self, net: Net, spec: DataSpec) -> None:
-        """Creates what depends on sizes: heads, discriminators, teachers, buffers."""
+        """Creates what depends on sizes: heads, discriminators, teachers, buffers.
+
+        Raises:
+            ValueError: Options that do not fit this network; the message is what the user reads.
+        """
 
     def stages(self) -> Sequence[Stage]:
         """Returns the stages, in order."""

@@ -19,7 +19,7 @@ class Finetune(Strategy):
 
     feed: ClassVar[str] = "plain"
     limit: ClassVar[Mapping[str, Any]] = {}
-    controls: ClassVar[tuple[str, ...]] = ("linear_probe",)
+    controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
 
     def __init__(self, backbone_lr: float = 1.0) -> None:
         super().__init__()
