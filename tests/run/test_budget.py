@@ -49,6 +49,11 @@ def test_stages_share_the_steps_and_have_epochs_of_their_own_feeds(toy_parts):
     assert budgets(parts) == [Budget(15, 4, 4), Budget(5, 4, 8)]  # a pair is 4 + 4 images
 
 
+def test_stages_add_up_to_the_steps_asked_for(toy_parts):
+    parts = toy_parts(Staged(Stage(), Stage(), Stage()), steps=7)
+    assert [budget.steps for budget in budgets(parts)] == [2, 3, 2]  # ends at 2.33, 4.67 and 7
+
+
 def test_a_stage_has_at_least_one_step(toy_parts):
     parts = toy_parts(Staged(Stage(share=100), Stage(share=1)), steps=10)
     assert [budget.steps for budget in budgets(parts)] == [10, 1]

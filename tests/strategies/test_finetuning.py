@@ -50,6 +50,14 @@ def test_from_scratch_keeps_no_weight_of_the_backbone() -> None:
         assert torch.equal(tensor, again.state_dict()[name]), f"{name} depends on the weights"
 
 
+def test_from_scratch_is_recorded_as_random() -> None:
+    backbone = TimmBackbone("tf_efficientnet_lite0", weights="package", size=32)
+    assert "sha256" in backbone.provenance
+    built(FromScratch(), backbone)
+    assert backbone.provenance["weights"] == "random"
+    assert "sha256" not in backbone.provenance
+
+
 def learning(net: Net, strategy: Strategy, stage: int = 0) -> Learner:
     """A learner as it is in the midst of a stage."""
     learner = Learner(net, strategy, SGD(), seed=0)

@@ -24,13 +24,17 @@ class Budget:
 
 
 def budgets(parts: Parts) -> list[Budget]:
-    """Returns each stage's part of the run's `steps`, or of its `epochs`."""
+    """Returns each stage's part of the run's `steps`, or of its `epochs`, at least one step."""
     stages = parts.model.strategy.stages()
     total = sum(stage.share for stage in stages)
-    result = []
+    result, before = [], 0.0
     for stage in stages:
         feed = parts.datamodule.feed(stage.feed or parts.model.strategy.feed)
         amount = parts.config["steps"] or parts.config["epochs"] * len(feed)
         images = len(feed.streams) * parts.datamodule.batch_size
-        result.append(Budget(max(1, round(amount * stage.share / total)), len(feed), images))
+        after = before + stage.share / total
+        # Where a stage ends is rounded, not how long it is: the stages add up to the whole.
+        steps = round(amount * after) - round(amount * before)
+        result.append(Budget(max(1, steps), len(feed), images))
+        before = after
     return result

@@ -59,7 +59,6 @@ class ModelBuilder:
         Raises:
             UserError: Options of the strategy that do not fit this network or these data.
         """
-        sha256 = weights_sha256(self.backbone.state_dict())
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)
@@ -67,6 +66,7 @@ class ModelBuilder:
             self.strategy.build(net, spec)
         except ValueError as error:
             raise UserError(str(error)) from error
+        sha256 = weights_sha256(self.backbone.state_dict())  # what is trained from, also if reset
         preprocessing = self.backbone.preprocessing
         self.hardware.arrange(self.backbone)
         optimizer = instantiate(self.config["optimizer"])
