@@ -45,9 +45,8 @@ def stage_inputs(parts: Parts, stage: Stage, console: Console) -> Iterator[None]
         return
     device, table = parts.model.hardware.device, parts.table
     cache = bool(parts.config["dataset"]["cache"])
-    weights = weights_sha256(
-        parts.model.backbone.state_dict()
-    )  # of now: a stage may have trained it
+    # The weights as they are now: an earlier stage may have trained them.
+    weights = weights_sha256(parts.model.backbone.state_dict())
     data = [parts.arrays.fingerprint, *vars(parts.model.backbone.preprocessing).values()]
     path = features_path([weights, *data, len(table.y), parts.model.hardware.precision])
     parts.model.net.to(device).eval()
