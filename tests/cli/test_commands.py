@@ -31,7 +31,7 @@ def test_train_prints_figures_and_folder_and_leaves_a_record(cli: Any, trained: 
     assert results["counts"]["source_train"] == results["counts"]["target_train"] == 45
     assert results["counts"]["target_test"] == 15
     assert results["counts"]["trainable_parameters"] == results["counts"]["total_parameters"]
-    assert results["timing"]["images_per_s"] > 0
+    assert results["timing"]["examples_per_s"] > 0
     record = json.loads((trained / "record.json").read_text())
     assert record["status"] == "done"
     assert "strategy=dann" in record["commands"][0]

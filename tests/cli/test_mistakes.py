@@ -68,7 +68,7 @@ def test_corrupt_image_is_named_or_skipped_and_counted(cli: Any, tmp_path: Path)
     assert skipped.code == 0
     record = (tmp_path / "b" / "record.json").read_text()
     assert "broken.png" in record
-    assert '"skipped_images": 1' in (tmp_path / "b" / "results.json").read_text()
+    assert '"skipped_examples": 1' in (tmp_path / "b" / "results.json").read_text()
 
 
 def test_adaptation_without_a_target_and_backbone_without_a_hub(cli: Any, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def content() -> ReportContent:
             "seed": 0, "selection": {"rule": "last", "epoch": 3, "epochs": 3},
             "metrics": {"source_test/accuracy": 0.974, "target_test/accuracy": 0.712},
             "counts": {"source_train": 2500, "trainable_parameters": 1234567},
-            "timing": {"fit_s": 92.3, "images_per_s": 1630.2},
+            "timing": {"fit_s": 92.3, "examples_per_s": 1630.2},
             "controls": {"source_only": {"target_test/accuracy": 0.414}},
             "verdict": {"control": "source_only", "metric": "target_test/accuracy", "gain": 0.298,
                         "interval": [0.25, 0.341], "verdict": "positive"},

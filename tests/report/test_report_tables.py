@@ -14,7 +14,7 @@ RESULTS: dict[str, Any] = {
     "selection": {"rule": "last", "epoch": 12, "epochs": 12},
     "metrics": {"source_test/accuracy": 0.974, "target_test/accuracy": 0.712, "val/loss": 0.25},
     "counts": {"source_train": 2500, "target_test": 500, "total_parameters": 1234567},
-    "timing": {"fit_s": 92.3, "images_per_s": 1630.2},
+    "timing": {"fit_s": 92.3, "examples_per_s": 1630.2},
     "controls": {"source_only": {"source_test/accuracy": 0.98, "target_test/accuracy": 0.414}},
     "verdict": {
         "control": "source_only",

@@ -16,7 +16,7 @@ class Staged(Strategy):
 
 
 def test_epochs_are_rounded_up_and_the_last_one_may_be_shorter():
-    budget = Budget(steps=10, epoch_steps=4, images_per_step=0)
+    budget = Budget(steps=10, epoch_steps=4, examples_per_step=0)
     assert budget.epochs == 3
     assert [budget.next_epoch(done) for done in (0, 4, 8)] == [
         range(0, 4),
@@ -26,14 +26,14 @@ def test_epochs_are_rounded_up_and_the_last_one_may_be_shorter():
 
 
 def test_an_epoch_that_was_interrupted_goes_on_to_its_end():
-    budget = Budget(steps=10, epoch_steps=4, images_per_step=0)
+    budget = Budget(steps=10, epoch_steps=4, examples_per_step=0)
     assert budget.next_epoch(5) == range(5, 8)
     assert budget.next_epoch(9) == range(9, 10)
     assert len(budget.next_epoch(10)) == 0
 
 
 def test_epochs_that_fit_exactly():
-    budget = Budget(steps=8, epoch_steps=4, images_per_step=0)
+    budget = Budget(steps=8, epoch_steps=4, examples_per_step=0)
     assert budget.epochs == 2 and budget.next_epoch(4) == range(4, 8)
 
 
@@ -41,7 +41,7 @@ def test_epochs_that_fit_exactly():
 def test_steps_or_epochs_set_the_length(toy_parts, steps, epochs, wanted):
     [budget] = budgets(toy_parts(Staged(Stage()), steps=steps, epochs=epochs))
     # 16 source images in batches of 4
-    assert budget == Budget(steps=wanted, epoch_steps=4, images_per_step=4)
+    assert budget == Budget(steps=wanted, epoch_steps=4, examples_per_step=4)
 
 
 def test_stages_share_the_steps_and_have_epochs_of_their_own_feeds(toy_parts):

@@ -2,7 +2,7 @@
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,18 @@ def check_needs(config: Mapping[str, Any]) -> None:
 
 
 def _missing(target: str) -> str | None:
-    absent = [name for name in class_attribute(target, "needs", ()) if not _installed(name)]
+    return missing_packages(target.rpartition(".")[2], class_attribute(target, "needs", ()))
+
+
+def missing_packages(what: str, needs: Iterable[str]) -> str | None:
+    """Returns one line that says what to install for ``what``; None where all is there."""
+    absent = [name for name in needs if not _installed(name)]
     if not absent:
         return None
     extras = {EXTRAS[name] for name in absent if name in EXTRAS}
     packages = [f"'tltool[{','.join(sorted(extras))}]'"] if extras else []
     packages += [name for name in absent if name not in EXTRAS]
-    title = target.rpartition(".")[2]
-    return f"{title} needs {' and '.join(absent)}: type pip install {' '.join(packages)}"
+    return f"{what} needs {' and '.join(absent)}: type pip install {' '.join(packages)}"
 
 
 def _installed(module: str) -> bool:

@@ -51,6 +51,7 @@ class Experiment:
         steps: Optimiser steps; in place of `epochs`.
         run_dir: The exact run folder; otherwise one under runs/ is made.
         name: Goes into the name of that folder.
+        evaluation: What is measured at the end; by default what the strategy's feed brings.
         selection: Which epoch's weights are kept: the last, the best on held-out source images,
             or, for study only, the best on the target's test images.
         controls: Also run the control strategies and say whether the strategy helped.
@@ -70,6 +71,7 @@ class Experiment:
     steps: int | None = None
     run_dir: str | None = None
     name: str | None = None
+    evaluation: Literal["domains", "representation", "episodes", "tasks", "contexts"] | None = None
     selection: Literal["last", "source_val", "oracle"] = "last"
     controls: bool = False
     report: bool = True

@@ -21,11 +21,12 @@ from tltool.errors import RunError, UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from torch import Tensor
 
-FORMAT = 1  # of a cache folder, and of how `decode_image` makes pixels: raise it to decode anew
+FORMAT = 2  # of a cache folder, and of how `decode_image` makes pixels: raise it to decode anew
 CHUNK = 512  # images decoded between two writes
 NAMED = 10  # corrupt images named before the rest is only counted
-FILES = ("images.npy", "labels.npy", "domains.npy", "splits.npy", "rows.json")
+FILES = ("images.npy", "labels.npy", "domains.npy", "splits.npy", "columns.npz", "rows.json")
 
 Progress = Callable[[int, int], None]
 """Is called with images done and images in all."""
@@ -43,6 +44,8 @@ class Arrays:
         splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
         paths: N names, each of one row within its domain.
         class_names: In the order of the labels.
+        columns: What else is known of each image, by name: values (N,) of int64, -1 where unknown,
+            and what each value is called.
         skipped: Paths of corrupt images that were left out.
         fingerprint: The reader's.
         from_cache: Whether nothing had to be decoded.
@@ -54,9 +57,16 @@ class Arrays:
     splits: npt.NDArray[np.str_]
     paths: list[str]
     class_names: list[str]
+    columns: dict[str, tuple[npt.NDArray[np.int64], tuple[str, ...]]]
     skipped: list[str]
     fingerprint: str
     from_cache: bool
+
+    def inputs(self) -> "Tensor":
+        """Returns the images as a tensor over the same memory."""
+        import torch
+
+        return torch.from_numpy(self.images)
 
 
 def cache_root() -> Path:
@@ -193,6 +203,8 @@ class _Job:
 
     def arrays(self, images: npt.NDArray[np.uint8]) -> Arrays:
         """Returns the good images with their rows of the table."""
+        from datasets import ClassLabel
+
         good = np.array([row not in self.bad for row in range(len(self.table))])
         paths = self.table["path"][:]
         return Arrays(
@@ -202,6 +214,11 @@ class _Job:
             splits=np.array(self.table["split"][:], dtype=np.str_)[good],
             paths=[path for row, path in enumerate(paths) if row not in self.bad],
             class_names=list(self.table.features["label"].names),
+            columns={
+                name: (np.array(self.table[name][:], dtype=np.int64)[good], tuple(feature.names))
+                for name, feature in self.table.features.items()
+                if name != "label" and isinstance(feature, ClassLabel)
+            },
             skipped=[paths[row] for row in sorted(self.bad)],
             fingerprint=self.fingerprint,
             from_cache=False,
@@ -239,6 +256,10 @@ def _write_rows(folder: Path, arrays: Arrays) -> None:
     for name in ("labels", "domains", "splits"):
         np.save(folder / f"{name}.npy", getattr(arrays, name))
     rows = {key: getattr(arrays, key) for key in ("paths", "class_names", "skipped", "fingerprint")}
+    rows["columns"] = {name: names for name, (_, names) in arrays.columns.items()}
+    with (folder / "columns.npz").open("wb") as file:
+        # numpy takes the arrays as keywords, and "allow_pickle" is its only other one.
+        np.savez(file, **{name: values for name, (values, _) in arrays.columns.items()})  # type: ignore[arg-type]
     (folder / "rows.json").write_text(json.dumps(rows))
     sizes = {name: (folder / name).stat().st_size for name in FILES}
     (folder / "sizes.json").write_text(json.dumps(sizes))
@@ -260,13 +281,17 @@ def _open(folder: Path) -> Arrays | None:
         sizes = json.loads((folder / "sizes.json").read_text())
         if any((folder / name).stat().st_size != sizes[name] for name in FILES):
             return None
+        rows = json.loads((folder / "rows.json").read_text())
+        with np.load(folder / "columns.npz", allow_pickle=False) as values:
+            columns = {name: (values[name], tuple(n)) for name, n in rows.pop("columns").items()}
         return Arrays(
             images=_map(folder / "images.npy"),
             labels=np.load(folder / "labels.npy"),
             domains=np.load(folder / "domains.npy"),
             splits=np.load(folder / "splits.npy"),
+            columns=columns,
             from_cache=True,
-            **json.loads((folder / "rows.json").read_text()),
+            **rows,
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

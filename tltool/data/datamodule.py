@@ -1,9 +1,11 @@
 """The one LightningDataModule."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+from lightning_fabric.utilities import move_data_to_device as to_device
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -35,24 +37,46 @@ class DataModule(pl.LightningDataModule):
         super().__init__()
         self.table, self.prepare = table, prepare
         self.batch_size, self.eval_batch_size, self.seed = batch_size, eval_batch_size, seed
-        self.served, self.steps = "", range(0)
+        self.served, self.options = "", dict[str, Any]()
+        self.first, self.steps = 0, range(0)
 
-    def feed(self, name: str) -> Feed:
+    def feed(self, name: str, options: Mapping[str, Any] | None = None) -> Feed:
         """Returns the feed called ``name`` over the current table, for this device."""
         rank, world = (
             (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         )
-        return feed_class(name)(self.table, self.batch_size, self.seed, rank, world)
+        kind: Any = feed_class(name)
+        feed: Feed = kind(self.table, self.batch_size, self.seed, rank, world, **(options or {}))
+        return feed
 
-    def serve(self, feed: str, steps: range) -> None:
-        """Sets which batches the next epoch holds."""
-        self.served, self.steps = feed, steps
+    def choose(self, name: str, options: Mapping[str, Any], first: int) -> None:
+        """Sets whose batches are served, and the number of the stage's first one.
+
+        A stage goes on in the order of the data where the one before it ended.
+        """
+        self.served, self.options, self.first = name, dict(options), first
+
+    def serve(self, steps: range) -> None:
+        """Sets which of the stage's batches the next epoch holds."""
+        self.steps = range(self.first + steps.start, self.first + steps.stop)
+
+    def examples(self, name: str, options: Mapping[str, Any], device: Any) -> Iterator[Any]:
+        """Yields the training examples of a feed's first role once, in their order, unchanged.
+
+        Batches are prepared as for evaluation, on the device, and hold what the role's part does.
+        """
+        feed = self.feed(name, options)
+        role, rows = next(iter(feed.pools().items()))
+        rows = np.sort(rows)
+        for start in range(0, len(rows), self.eval_batch_size):
+            batch = feed.part(role, rows[start : start + self.eval_batch_size])
+            yield self._prepare(to_device(batch, device), training=False)
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
         """Returns the batches set by `serve`; asked for anew by every epoch."""
         on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
         return DataLoader(
-            self.feed(self.served),
+            self.feed(self.served, self.options),
             batch_size=None,
             sampler=self.steps,
             collate_fn=_whole,
@@ -61,23 +85,24 @@ class DataModule(pl.LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Prepares every ``x`` (and list of views) of a batch, on the device."""
-        return self._prepare(batch)
+        return self._prepare(batch, training=True)
 
-    def _prepare(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _prepare(self, batch: dict[str, Any], training: bool) -> dict[str, Any]:
         prepared: dict[str, Any] = {}
         for key, value in batch.items():
             if key == "x" and isinstance(value, Tensor):
-                prepared[key] = self.prepare(value, training=True)
+                prepared[key] = self.prepare(value, training)
             elif key == "views":
-                prepared[key] = [self.prepare(view, training=True) for view in value]
+                prepared[key] = [self.prepare(view, training) for view in value]
             elif isinstance(value, dict) and key not in ("x", "y"):
-                prepared[key] = self._prepare(value)
+                prepared[key] = self._prepare(value, training)
             else:
                 prepared[key] = value
         return prepared
 
-    def evaluation_batches(self, rows: Any, device: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    def evaluation_batches(self, rows: Any, device: Any) -> Iterator[tuple[Any, Tensor]]:
         """Yields prepared inputs and labels of some rows, in their order."""
         for start in range(0, len(rows), self.eval_batch_size):
             x, y = self.table.take(rows[start : start + self.eval_batch_size])
-            yield self.prepare(x.to(device), training=False), y.to(device)
+            batch = self._prepare(to_device({"x": x, "y": y}, device), training=False)
+            yield batch["x"], batch["y"]

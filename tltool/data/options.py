@@ -17,6 +17,11 @@ class DataOptions:
         test_fraction: Part of each domain held out as test where the data have no split.
         val_fraction: Part of the source training images held out when `selection` scores on them.
         split_seed: Seed of those two splits; apart from `seed`, so that every seed sees one split.
+        split_by: Whether that part is of the examples of each class, or of the classes: what is
+            learned from few examples of a class has not been seen in training.
+        contexts: Part the source's classes into so many contexts, learned one after the other.
+        scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
+            same question as in all others (``domain``); to tell all classes (``class``).
         on_error: A corrupt image stops the run (``raise``) or is left out and counted (``skip``).
         cache: Keep decoded images on disk for the next run.
     """
@@ -27,5 +32,8 @@ class DataOptions:
     test_fraction: float = 0.2
     val_fraction: float = 0.1
     split_seed: int = 0
+    split_by: Literal["example", "class"] = "example"
+    contexts: int | None = None
+    scenario: Literal["task", "domain", "class"] = "class"
     on_error: Literal["raise", "skip"] = "raise"
     cache: bool = True

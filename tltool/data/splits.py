@@ -12,6 +12,7 @@ def assign_splits(
     splits: npt.NDArray[np.str_],
     test_fraction: float,
     seed: int,
+    by_class: bool = False,
 ) -> npt.NDArray[np.str_]:
     """Gives every image a split, domain by domain; a split that the data carry is kept.
 
@@ -24,6 +25,7 @@ def assign_splits(
         splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
         test_fraction: In [0, 1).
         seed: One seed gives one split of a domain, whatever the other domain holds.
+        by_class: Hold whole classes out, that part of them, in place of a part of each.
 
     Returns:
         (N,) of ``train``, ``val`` or ``test``.
@@ -37,7 +39,8 @@ def assign_splits(
         if not without.any() and not (here & (assigned == "test")).any():
             without = here & (assigned == "train")
         rows = np.flatnonzero(without)
-        assigned[rows[held_out(labels[rows], test_fraction, rng)]] = "test"
+        hold_out = classes_held_out if by_class else held_out
+        assigned[rows[hold_out(labels[rows], test_fraction, rng)]] = "test"
     return assigned
 
 
@@ -93,6 +96,24 @@ def held_out(
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
     marked[order] = rank < np.repeat(quotas, counts)
     return marked
+
+
+def classes_held_out(
+    labels: npt.NDArray[np.int64], fraction: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Marks all images of some classes: ``round(fraction * C)`` of C, at least one.
+
+    Args:
+        labels: (N,); unlabelled images (-1) are never marked.
+        fraction: In [0, 1).
+        rng: Draws the classes.
+
+    Returns:
+        (N,) of bool.
+    """
+    classes = np.unique(labels[labels >= 0])
+    chosen = rng.permutation(classes)[: max(1, round(fraction * len(classes)))]
+    return np.isin(labels, chosen if fraction > 0 else [])
 
 
 def _quotas(

@@ -1,12 +1,56 @@
 """All examples of a run, and which of them belong to which domain and split."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+GROUP = "group"  # the column that names the protected group
+TASK = "task:"  # what the name of a column with a further task's labels begins with
+
+
+class Inputs(Protocol):
+    """Inputs of N examples: a tensor, or what gives a batch of them as a dict of tensors."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Column:
+    """Something that is known of every example beside its label.
+
+    Args:
+        values: ``(N,)``, int64; -1 where it is not known.
+        names: What each value stands for.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """How the examples are parted into contexts that are learned one after the other.
+
+    Args:
+        of: Number of each example's context ``(N,)``, int64.
+        classes: Which classes are possible in each context ``(T, C)``, bool.
+        scenario: ``task`` (the context is known), ``domain`` (the classes are the same in each)
+            or ``class`` (the context is to be told too).
+    """
+
+    of: Tensor
+    classes: Tensor
+    scenario: str
+
+    def __len__(self) -> int:
+        return len(self.classes)
 
 
 @dataclass(frozen=True)
@@ -14,18 +58,31 @@ class Table:
     """Examples by row number.
 
     Args:
-        x: Inputs ``(N, ...)``: uint8 images ``(N, C, H, W)``, or features ``(N, D)``.
+        x: Inputs of N examples: uint8 images ``(N, C, H, W)``, features ``(N, D)``, or texts.
         y: Labels ``(N,)``, int64; -1 where there is none.
         rows: Row numbers of each (domain, split), such as ``("target", "test")``.
         class_names: Names in the order of the labels.
+        columns: ``group``, and ``task:NAME`` for the labels of further tasks.
+        contexts: Where the examples are learned in contexts.
     """
 
-    x: Tensor
+    x: Inputs
     y: Tensor
     rows: Mapping[tuple[str, str], NDArray[np.int64]]
     class_names: tuple[str, ...]
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    contexts: Contexts | None = None
 
-    def take(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    @property
+    def tasks(self) -> dict[str, Column]:
+        """The labels of every task, by its name."""
+        return {
+            name.removeprefix(TASK): column
+            for name, column in self.columns.items()
+            if name.startswith(TASK)
+        }
+
+    def take(self, rows: NDArray[np.int64]) -> tuple[Any, Tensor]:
         """Returns inputs and labels of some rows."""
         index = torch.from_numpy(rows)
         return self.x[index], self.y[index]

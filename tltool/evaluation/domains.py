@@ -1,49 +1,64 @@
-"""Accuracy on each domain's splits, for the feeds whose strategies classify."""
+"""Accuracy on each domain's splits, and of each group where the data name one."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-Predict = Callable[[Tensor], Tensor]
+from tltool.evaluation.base import Evaluation, Predictions, Scores
+
+Predict = Callable[[Any], Tensor]
+# What a run is about: the target's test split where there is one.
+FIRST = ("target_test", "source_test")
 
 
-@dataclass(frozen=True)
-class Predictions:
-    """What was predicted on one split.
+class Domains(Evaluation):
+    """Predicts every labelled split that was not trained on."""
 
-    Args:
-        labels: True classes ``(N,)``.
-        predicted: Predicted classes ``(N,)``.
-        scores: Probability of the predicted class ``(N,)``, in [0, 1].
-        confusion: Counts ``(C, C)``; rows are true classes.
-    """
+    selects: ClassVar[bool] = True
 
-    labels: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    confusion: NDArray[np.int64]
+    def score(self, domain: str, split: str) -> float:
+        """Returns the accuracy on a split, which has labels."""
+        predicted = self.predictions(domain, split)
+        assert predicted is not None  # `build` refuses a rule whose split has no labels
+        return predicted.metrics()["accuracy"]
 
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """Which predictions are right ``(N,)``."""
-        correct: NDArray[np.bool_] = self.labels == self.predicted
-        return correct
+    def predictions(self, domain: str, split: str) -> Predictions | None:
+        """Returns what is predicted on the labelled examples of a split; None without any."""
+        subject = self.subject
+        rows = subject.table.labelled(domain, split)
+        if len(rows) == 0:
+            return None
+        with subject.scoring():
+            return evaluate(
+                lambda x: subject.strategy.predict(subject.net, x).float(),
+                subject.batches(rows),
+                subject.spec.num_classes,
+            )
 
-    def metrics(self) -> dict[str, float]:
-        """Returns ``accuracy`` and ``class_accuracy`` (mean over the classes that occur)."""
-        count = self.confusion.sum(axis=1)
-        recall = self.confusion.diagonal()[count > 0] / count[count > 0]
-        return {"accuracy": float(self.correct.mean()), "class_accuracy": float(recall.mean())}
+    def final(self) -> Scores:
+        """Returns accuracies ``<split>/accuracy`` and ``<split>/class_accuracy``."""
+        found = {}
+        for domain, split in sorted(self.subject.table.rows):
+            if split == "train":
+                continue
+            if (predicted := self.predictions(domain, split)) is not None:
+                found[f"{domain}_{split}"] = predicted
+        metrics = {
+            f"{split}/{name}": value
+            for split, predicted in found.items()
+            for name, value in predicted.metrics().items()
+        }
+        first = [split for split in FIRST if split in found]
+        units = {f"{split}/accuracy": found[split].correct.astype(float) for split in first}
+        return Scores(metrics, units, found)
 
 
 @torch.inference_mode()
 def evaluate(
-    predict: Predict, batches: Iterable[tuple[Tensor, Tensor]], num_classes: int
+    predict: Predict, batches: Iterable[tuple[Any, Tensor]], num_classes: int
 ) -> Predictions:
     """Predicts labelled batches; nothing leaves the device before the end.
 

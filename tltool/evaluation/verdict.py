@@ -9,35 +9,34 @@ RESAMPLES = 2000
 
 
 def paired_interval(
-    ours: NDArray[np.bool_], control: NDArray[np.bool_], level: float = 0.95
+    ours: NDArray[np.float64], control: NDArray[np.float64], level: float = 0.95
 ) -> tuple[float, float]:
-    """Bootstrap interval of the difference in accuracy on the same test examples.
+    """Bootstrap interval of the difference of two means over the same units.
 
-    Examples are drawn with replacement, both models' answers together. The interval covers the
-    choice of test examples, not the choice of the seed.
+    Units (test examples, episodes) are drawn with replacement, both models' scores together. The
+    interval covers the choice of units, not the choice of the seed.
 
     Args:
-        ours: Which examples the strategy got right ``(N,)``.
-        control: Which ones the control got right ``(N,)``.
+        ours: What the strategy scored on each unit ``(N,)``; 0 or 1 where a unit is an example.
+        control: What the control scored ``(N,)``.
         level: Coverage, in (0, 1).
 
     Returns:
-        Lower and upper end, in [-1, 1].
+        Lower and upper end.
     """
     if ours.shape != control.shape:
-        raise ValueError(f"not the same examples: {ours.shape} and {control.shape}")
-    difference = ours.astype(np.int64) - control.astype(np.int64)
-    n = len(difference)
-    parts = [(difference == value).mean() for value in (-1, 0, 1)]
-    # Drawing n examples is drawing how many of them gained, lost, or stayed.
-    draws = np.random.default_rng(0).multinomial(n, parts, size=RESAMPLES)
-    gains = (draws[:, 2] - draws[:, 0]) / n
+        raise ValueError(f"not the same units: {ours.shape} and {control.shape}")
+    # Drawing N units is drawing how often each difference occurs: there are few different ones.
+    values, counts = np.unique(ours - control, return_counts=True)
+    n = len(ours)
+    draws = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES)
+    gains = draws @ values / n
     low, high = np.quantile(gains, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def verdict(
-    name: str, metric: str, ours: NDArray[np.bool_], control: NDArray[np.bool_]
+    name: str, metric: str, ours: NDArray[np.float64], control: NDArray[np.float64]
 ) -> dict[str, Any]:
     """Returns the gain over a control, its interval, and ``positive | none | negative``.
 

@@ -31,9 +31,7 @@ def recommendation_text(report: Mapping[str, Any]) -> RenderableType:
         command = name == "next"  # a line that the terminal breaks can be copied whole
         line = Text(f"{name:<12}", "dim", no_wrap=command, overflow="ignore" if command else None)
         lines.append(line.append(value, "bold not dim" if command else "not dim"))
-    return Group(
-        Text(_data(report["dataset"])), Text(), Plainable(_scores(report)), Text(), *lines
-    )
+    return Group(Text(_data(report["dataset"])), Text(), Plainable(_scores(report)), Text(), *lines)
 
 
 def _data(dataset: Mapping[str, Any]) -> str:

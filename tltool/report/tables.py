@@ -83,8 +83,8 @@ def _facts(results: Results, run_dir: Path) -> Iterator[tuple[str, str]]:
     yield "selection", wording.selection_sentence(results)
     counts = wording.counts(results)
     sizes = {name: number for name, number in counts.items() if name.endswith(" parameters")}
-    if images := {name: number for name, number in counts.items() if name not in sizes}:
-        yield "images", ", ".join(f"{number} {name}" for name, number in images.items())
+    if examples := {name: number for name, number in counts.items() if name not in sizes}:
+        yield "examples", ", ".join(f"{number} {name}" for name, number in examples.items())
     if sizes:
         yield "model", ", ".join(f"{number} {name}" for name, number in sizes.items())
     if timing := wording.timing(results):

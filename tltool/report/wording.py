@@ -91,11 +91,11 @@ def counts(results: Results) -> dict[str, str]:
 
 
 def timing(results: Results) -> dict[str, str]:
-    """Returns ``{"training time": "1 min 32 s", "throughput": "1,630 images/s"}``."""
+    """Returns ``{"training time": "1 min 32 s", "throughput": "1,630 examples/s"}``."""
     recorded = results.get("timing", {})
     words = {}
     if (seconds := recorded.get("fit_s")) is not None:
         words["training time"] = duration(seconds)
-    if (rate := recorded.get("images_per_s")) is not None:
-        words["throughput"] = f"{rate:,.0f} images/s"
+    if (rate := recorded.get("examples_per_s")) is not None:
+        words["throughput"] = f"{rate:,.0f} examples/s"
     return words

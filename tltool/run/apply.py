@@ -21,7 +21,8 @@ from tltool.run.console import tracked
 from tltool.run.fit import stage_inputs
 from tltool.run.folder import RunFolder, read_config
 from tltool.run.model import Model, ModelBuilder, with_random_weights
-from tltool.run.outcome import evaluate_splits, exported_spec, load_model, metrics_of
+from tltool.run.outcome import exported_spec, load_model
+from tltool.run.subject import evaluation_of
 from tltool.strategies.base import DataSpec
 
 # Suffix -> module of pyarrow, and its reader.
@@ -47,8 +48,10 @@ def evaluate_run(run: Path, console: Console) -> dict[str, Any]:
         parts = build(with_random_weights(config), reader, lambda i, n: update(i, n, ""))
     load_model(run, parts.model.learner)
     with stage_inputs(parts, parts.model.strategy.stages()[-1], console):
-        metrics = metrics_of(evaluate_splits(parts))
-    return RunFolder(run).read_json("results.json") | {"metrics": metrics}
+        metrics = evaluation_of(parts).final().metrics
+    results = RunFolder(run).read_json("results.json")
+    # What was measured between stages cannot be measured again, and stays.
+    return results | {"metrics": results.get("metrics", {}) | metrics}
 
 
 def predict_images(run: Path, path: Path, console: Console) -> tuple[str, int]:

@@ -11,7 +11,7 @@ class Budget:
 
     steps: int
     epoch_steps: int
-    images_per_step: int
+    examples_per_step: int
 
     def next_epoch(self, done: int) -> range:
         """Returns the steps from ``done`` to the end of its epoch, or of the stage."""
@@ -29,12 +29,12 @@ def budgets(parts: Parts) -> list[Budget]:
     total = sum(stage.share for stage in stages)
     result, before = [], 0.0
     for stage in stages:
-        feed = parts.datamodule.feed(stage.feed or parts.model.strategy.feed)
+        feed = parts.datamodule.feed(stage.feed or parts.model.strategy.feed, stage.options)
         amount = parts.config["steps"] or parts.config["epochs"] * len(feed)
-        images = len(feed.streams) * parts.datamodule.batch_size
+        examples = len(feed.streams) * parts.datamodule.batch_size
         after = before + stage.share / total
         # Where a stage ends is rounded, not how long it is: the stages add up to the whole.
         steps = round(amount * after) - round(amount * before)
-        result.append(Budget(max(1, steps), len(feed), images))
+        result.append(Budget(max(1, steps), len(feed), examples))
         before = after
     return result

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from tltool.config.instantiate import instantiate_shared
 from tltool.data.cache import Arrays, load_arrays
+from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import Reader
 from tltool.data.splits import assign_splits, hold_out_validation
-from tltool.data.table import Table
+from tltool.data.table import GROUP, Column, Table
 from tltool.errors import UserError
 from tltool.run.model import Model, ModelBuilder
 from tltool.run.selection import RULES
@@ -42,7 +43,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     Args:
         config: Resolved and validated.
         reader: Checked.
-        decoding: Told how many images of how many are decoded.
+        decoding: Told how many examples of how many are decoded.
 
     Raises:
         UserError: Parts that do not fit together, or data that cannot be read.
@@ -62,9 +63,16 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         progress=decoding,
     )
     splits = assign_splits(
-        arrays.labels, arrays.domains, arrays.splits, options.test_fraction, options.split_seed
+        arrays.labels,
+        arrays.domains,
+        arrays.splits,
+        options.test_fraction,
+        options.split_seed,
+        options.split_by == "class",
     )
     table = _table(arrays, splits, config["selection"], options)
+    if options.contexts is not None:
+        table = in_contexts(table, options.contexts, options.scenario, config["seed"])
     spec = _spec(table)
     model = builder.build(spec)
     datamodule = DataModule(
@@ -85,14 +93,15 @@ def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: Da
             arrays.labels, rows["source", "train"], options.val_fraction, options.split_seed
         )
     table = Table(
-        torch.from_numpy(arrays.images),
+        arrays.inputs(),
         torch.from_numpy(arrays.labels),
         rows,
         tuple(arrays.class_names),
+        {name: Column(torch.from_numpy(v), n) for name, (v, n) in arrays.columns.items()},
     )
     if scored_on is not None and len(table.labelled(*scored_on)) == 0:
         raise UserError(
-            f"selection={selection} scores on labelled {'/'.join(scored_on)} images, and there "
+            f"selection={selection} scores on labelled {'/'.join(scored_on)} examples, and there "
             "are none: type selection=last"
         )
     return table
@@ -100,12 +109,31 @@ def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: Da
 
 def _spec(table: Table) -> DataSpec:
     sizes = {domain: len(rows) for (domain, split), rows in table.rows.items() if split == "train"}
-    return DataSpec(len(table.class_names), table.class_names, sizes)
+    group = table.columns.get(GROUP)
+    return DataSpec(
+        len(table.class_names),
+        table.class_names,
+        sizes,
+        tasks={name: column.names for name, column in table.tasks.items()},
+        groups=group.names if group else (),
+        group_counts=_group_counts(table, group) if group else (),
+        contexts=len(table.contexts) if table.contexts else 1,
+    )
+
+
+def _group_counts(table: Table, group: Column) -> tuple[tuple[int, ...], ...]:
+    """Returns training examples of the source by group and class ``(A, C)``."""
+    rows = torch.from_numpy(table.labelled("source", "train"))
+    of, y = group.values[rows], table.y[rows]
+    return tuple(
+        tuple(int(((of == a) & (y == c)).sum()) for c in range(len(table.class_names)))
+        for a in range(len(group.names))
+    )
 
 
 def counts(parts: Parts) -> dict[str, int]:
-    """Returns how many images each domain's splits have, and how many parameters there are."""
-    images = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
+    """Returns how many examples each domain's splits have, and how many parameters there are."""
+    examples = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
     strategy, net = parts.model.strategy, parts.model.net
     trained = {
         id(parameter): parameter.numel()
@@ -114,8 +142,8 @@ def counts(parts: Parts) -> dict[str, int]:
         for parameter in group["params"]
     }
     return {
-        **images,
-        "skipped_images": len(parts.arrays.skipped),
+        **examples,
+        "skipped_examples": len(parts.arrays.skipped),
         "trainable_parameters": sum(trained.values()),
         "total_parameters": sum(p.numel() for p in parts.model.learner.parameters()),
     }

@@ -24,6 +24,7 @@ class Checkpoint:
         run_step: Steps of all stages that are done.
         learner: State dict of the learner: network and strategy.
         optimizer: State dict of the stage's optimiser; ``None`` before its first step.
+        evaluation: See `tltool.evaluation.base.Evaluation.state`.
         selection: See `tltool.run.selection.Selection`.
         fit_seconds: Time spent training so far.
     """
@@ -33,6 +34,7 @@ class Checkpoint:
     run_step: int = 0
     learner: dict[str, Tensor] | None = None
     optimizer: dict[str, Any] | None = None
+    evaluation: dict[str, Any] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
     fit_seconds: float = 0.0
 

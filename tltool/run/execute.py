@@ -4,7 +4,7 @@ import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from tltool.config.compose import Resolved
 from tltool.config.instantiate import instantiate
 from tltool.data.readers import checked_reader
 from tltool.errors import RunError, UserError
+from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts, build, counts
 from tltool.run.checkpoint import Checkpoint, load_checkpoint, load_selected
@@ -22,16 +23,11 @@ from tltool.run.controls import run_controls
 from tltool.run.fit import fit, stage_inputs
 from tltool.run.folder import RunFolder
 from tltool.run.history import History
-from tltool.run.outcome import (
-    evaluate_splits,
-    metrics_of,
-    save_model,
-    save_predictions,
-    save_split,
-)
+from tltool.run.outcome import save_model, save_predictions, save_split
 from tltool.run.record import Record
 from tltool.run.selection import Selection
 from tltool.run.signals import Interrupted, Signals
+from tltool.run.subject import evaluation_of
 from tltool.run.summary import write_run_report
 
 SCHEMA = 1  # of results.json
@@ -122,7 +118,7 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
         _same_data(run.folder, parts)
     record.add_parts(parts)
     save_split(run.folder, parts)
-    plan = budgets(parts)
+    plan, evaluation = budgets(parts), evaluation_of(parts)
     selection = Selection(**(checkpoint.selection or {"rule": run.config["selection"]}))
     history = History(
         run.folder, instantiate(run.config["logger"]), run.config, checkpoint.run_step
@@ -137,10 +133,11 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
             signals=run.signals,
             checkpoint=checkpoint,
             selection=selection,
+            evaluation=evaluation,
             warn=_warner(run.console, warned),
             console=run.console,
         )
-        results = _evaluate(run, parts, plan, checkpoint, selection, history)
+        results = _evaluate(run, parts, plan, checkpoint, selection, evaluation, history)
     except BaseException:
         history.finish({}, done=False)
         raise
@@ -155,29 +152,31 @@ def _evaluate(
     plan: list[Budget],
     checkpoint: Checkpoint,
     selection: Selection,
+    evaluation: Evaluation,
     history: History,
 ) -> dict[str, Any]:
     if selection.scored_on is not None:
         parts.model.learner.load_state_dict(load_selected(run.folder))
     save_model(run.folder, parts)
     with stage_inputs(parts, parts.model.strategy.stages()[-1], run.console):
-        found = evaluate_splits(parts)
-        save_predictions(run.folder, found)
-        images = sum(budget.steps * budget.images_per_step for budget in plan)
+        scores = evaluation.final()
+        save_predictions(run.folder, scores)
+        examples = sum(budget.steps * budget.examples_per_step for budget in plan)
         results = _head(run, "done") | {
             "selection": {**selection.state(), "epochs": sum(b.epochs for b in plan)},
-            "metrics": metrics_of(found),
+            "metrics": scores.metrics,
+            "grids": [asdict(grid) for grid in scores.grids],
             "counts": counts(parts),
             "timing": {
                 "fit_s": round(checkpoint.fit_seconds, 3),
-                "images_per_s": round(images / max(checkpoint.fit_seconds, 1e-9), 1),
+                "examples_per_s": round(examples / max(checkpoint.fit_seconds, 1e-9), 1),
             },
         }
         if run.config["controls"]:
             steps = sum(budget.steps for budget in plan)
-            results |= run_controls(run, type(parts.model.strategy).controls, steps, found, _again)
+            results |= run_controls(run, parts, steps, scores, evaluation, _again)
         if run.config["report"]:
-            write_run_report(run.folder, run.resolved, parts, results, found, history.rows)
+            write_run_report(run.folder, run.resolved, parts, results, scores, history.rows)
     return results
 
 

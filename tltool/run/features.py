@@ -30,9 +30,7 @@ def frozen_features(
     weights = weights_sha256(model.backbone.state_dict())
     data = [parts.arrays.fingerprint, *vars(model.backbone.preprocessing).values()]
     chosen = [] if rows is None else [hashlib.sha256(rows.tobytes()).hexdigest()]
-    path = features_path(
-        [weights, *data, len(parts.table.y), model.hardware.precision, *chosen]
-    )
+    path = features_path([weights, *data, len(parts.table.y), model.hardware.precision, *chosen])
     model.net.to(model.hardware.device).eval()
     with tracked(console, "features") as update, model.hardware.autocast():
         return cached_features(

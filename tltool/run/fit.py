@@ -4,12 +4,12 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytorch_lightning as pl
 from rich.console import Console
 
-from tltool.evaluation.domains import Predictions, evaluate
+from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts
 from tltool.run.checkpoint import Checkpoint
@@ -20,7 +20,7 @@ from tltool.run.history import History
 from tltool.run.monitor import Monitor
 from tltool.run.selection import Selection
 from tltool.run.signals import Interrupted, Signals
-from tltool.strategies.base import Stage
+from tltool.strategies.base import Batch, Stage
 
 # What Lightning says of choices that are deliberate here.
 EXPECTED_WARNINGS = (
@@ -52,19 +52,18 @@ def stage_inputs(parts: Parts, stage: Stage, console: Console) -> Iterator[None]
         parts.datamodule.table = table
 
 
-def predictions(parts: Parts, domain: str, split: str) -> Predictions | None:
-    """Returns what the network predicts on the labelled images of a split; None if there are none.
+@dataclass(frozen=True)
+class TrainingExamples:
+    """What a strategy may look at between two stages; see `tltool.strategies.base.StageData`."""
 
-    Leaves the network in eval mode.
-    """
-    rows = parts.table.labelled(domain, split)
-    if len(rows) == 0:
-        return None
-    device = parts.model.hardware.device
-    parts.model.learner.to(device).eval()
-    with parts.model.hardware.autocast():
-        batches = parts.datamodule.evaluation_batches(rows, device)
-        return evaluate(parts.model.learner.predict_logits, batches, parts.spec.num_classes)
+    parts: Parts
+    stage: Stage
+
+    def examples(self) -> Iterator[Batch]:
+        """Yields the training examples of the stage's feed once."""
+        name = self.stage.feed or self.parts.model.strategy.feed
+        device = self.parts.model.hardware.device
+        return self.parts.datamodule.examples(name, self.stage.options, device)
 
 
 def fit(
@@ -75,6 +74,7 @@ def fit(
     signals: Signals,
     checkpoint: Checkpoint,
     selection: Selection,
+    evaluation: Evaluation,
     warn: Callable[[str], None],
     console: Console,
 ) -> None:
@@ -87,19 +87,23 @@ def fit(
     stages, plan = parts.model.strategy.stages(), budgets(parts)
     if checkpoint.learner is not None:
         parts.model.learner.load_state_dict(checkpoint.learner)
+    if checkpoint.evaluation:
+        evaluation.load_state(checkpoint.evaluation)
     for number in range(checkpoint.stage, len(stages)):
         stage, budget = stages[number], plan[number]
         last = number == len(stages) - 1
         with stage_inputs(parts, stage, console), tracked(console, stage.name) as update:
+            data = TrainingExamples(parts, stage)
             if checkpoint.step == 0:
-                parts.model.strategy.begin_stage(parts.model.net, number)
+                parts.model.learner.to(parts.model.hardware.device).eval()
+                parts.model.strategy.begin_stage(parts.model.net, number, data)
             monitor = Monitor(
                 folder=folder,
                 history=history,
                 signals=signals,
                 checkpoint=checkpoint,
                 selection=selection,
-                score=_score(parts, selection) if last else None,
+                score=_score(evaluation, selection) if last else None,
                 update=update,
                 warn=warn,
                 log_every=parts.config["log_every"],
@@ -110,29 +114,25 @@ def fit(
             if checkpoint.step < budget.steps:
                 _fit_stage(parts, number, stage, budget, monitor, signals)
             parts.model.learner.to(parts.model.hardware.device).eval()
-            parts.model.strategy.end_stage(parts.model.net, number)
+            parts.model.strategy.end_stage(parts.model.net, number, data)
+            evaluation.after_stage(number)
         if selection.scored_on is None:
             selection.better(sum(b.epochs for b in plan), None)
         checkpoint.stage, checkpoint.step, checkpoint.optimizer = number + 1, 0, None
         checkpoint.run_step = monitor.steps_before + budget.steps
         checkpoint.learner = parts.model.learner.state_dict()
         checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds
+        checkpoint.evaluation = evaluation.state()
         checkpoint.save(folder)
         if signals.received is not None:  # after the last look at it, while the stage ended
             raise Interrupted(signals.received)
 
 
-def _score(parts: Parts, selection: Selection) -> Callable[[], float] | None:
+def _score(evaluation: Evaluation, selection: Selection) -> Callable[[], float] | None:
     if selection.scored_on is None:
         return None
     domain, split = selection.scored_on
-
-    def score() -> float:
-        scored = predictions(parts, domain, split)
-        assert scored is not None  # `build` refuses a rule whose split has no labels
-        return scored.metrics()["accuracy"]
-
-    return score
+    return lambda: evaluation.score(domain, split)
 
 
 def _fit_stage(
@@ -140,7 +140,9 @@ def _fit_stage(
 ) -> None:
     learner, datamodule = parts.model.learner, parts.datamodule
     learner.start_stage(number, budget.steps, monitor.checkpoint.step)
-    datamodule.serve(stage.feed or parts.model.strategy.feed, budget.next_epoch(learner.done_steps))
+    name = stage.feed or parts.model.strategy.feed
+    datamodule.choose(name, stage.options, monitor.steps_before)
+    datamodule.serve(budget.next_epoch(learner.done_steps))
     with quiet_lightning(), signals.deferred():
         trainer = pl.Trainer(
             **parts.model.hardware.trainer_options(),

@@ -98,7 +98,7 @@ class Monitor(pl.Callback):
         if time.monotonic() - self._saved >= self.checkpoint_every:
             self.save(trainer, learner)
         datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]  # set by Trainer.fit
-        datamodule.serve(datamodule.served, self.budget.next_epoch(learner.done_steps))
+        datamodule.serve(self.budget.next_epoch(learner.done_steps))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lets the other ranks wait until rank 0 has written the selected weights."""

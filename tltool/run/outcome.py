@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from tltool.errors import UserError
-from tltool.evaluation.domains import Predictions
+from tltool.evaluation.base import Scores
 from tltool.learner import Learner
 from tltool.run.build import Parts
-from tltool.run.fit import predictions
 from tltool.run.folder import RunFolder
 from tltool.strategies.base import DataSpec
 
@@ -25,34 +23,10 @@ MODEL = "model.safetensors"
 PREDICTIONS = "predictions.npz"
 
 
-def evaluate_splits(parts: Parts) -> dict[str, Predictions]:
-    """Returns the predictions on every labelled split that was not trained on."""
-    found: dict[str, Predictions] = {}
-    for domain, split in sorted(parts.table.rows):
-        predicted = None if split == "train" else predictions(parts, domain, split)
-        if predicted is not None:
-            found[f"{domain}_{split}"] = predicted
-    return found
-
-
-def metrics_of(found: Mapping[str, Predictions]) -> dict[str, float]:
-    """Returns every split's metrics as ``<split>/<metric>``."""
-    return {
-        f"{split}/{name}": value
-        for split, predicted in found.items()
-        for name, value in predicted.metrics().items()
-    }
-
-
-def main_split(found: Mapping[str, Predictions]) -> str | None:
-    """Returns the split that the run is about: the target's test where there is one."""
-    return next((name for name in ("target_test", "source_test") if name in found), None)
-
-
-def save_predictions(folder: RunFolder, found: Mapping[str, Predictions]) -> None:
-    """Writes labels, predicted classes and scores of every split."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for split, predicted in found.items():
+def save_predictions(folder: RunFolder, scores: Scores) -> None:
+    """Writes labels, predicted classes and scores of every split, and what each unit scored."""
+    arrays: dict[str, NDArray[Any]] = {f"units/{name}": u for name, u in scores.units.items()}
+    for split, predicted in scores.predictions.items():
         arrays |= {
             f"{split}/labels": predicted.labels,
             f"{split}/predicted": predicted.predicted,
@@ -62,11 +36,11 @@ def save_predictions(folder: RunFolder, found: Mapping[str, Predictions]) -> Non
     folder.write(PREDICTIONS, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
 
 
-def load_correct(run: Path, split: str) -> NDArray[np.bool_]:
-    """Returns which examples of a split a finished run got right ``(N,)``."""
+def load_units(run: Path, metric: str) -> NDArray[np.float64] | None:
+    """Returns what each unit of a finished run scored ``(N,)``; None if it has no such metric."""
     with np.load(run / PREDICTIONS, allow_pickle=False) as arrays:
-        correct: NDArray[np.bool_] = arrays[f"{split}/labels"] == arrays[f"{split}/predicted"]
-    return correct
+        name = f"units/{metric}"
+        return arrays[name] if name in arrays.files else None
 
 
 def save_split(folder: RunFolder, parts: Parts) -> None:
@@ -118,4 +92,12 @@ def exported_spec(run: Path) -> DataSpec:
         raise UserError(
             f"{run} has no usable {MODEL}: finish it with `tltool train --resume {run}`"
         ) from error
-    return DataSpec(spec["num_classes"], tuple(spec["class_names"]), spec["sizes"])
+    return DataSpec(
+        spec["num_classes"],
+        tuple(spec["class_names"]),
+        spec["sizes"],
+        {task: tuple(names) for task, names in spec["tasks"].items()},
+        tuple(spec["groups"]),
+        tuple(map(tuple, spec["group_counts"])),
+        spec["contexts"],
+    )

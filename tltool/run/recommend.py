@@ -31,10 +31,10 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Scored:
-    """Scores as reported, and which examples the neighbours got right."""
+    """Scores as reported, and for each example 1 where its neighbours got it right, else 0."""
 
     figures: dict[str, float | None]
-    right: NDArray[np.bool_]
+    right: NDArray[np.float64]
 
 
 def recommend(
@@ -177,7 +177,7 @@ def _compare(
 def _score(parts: Parts, rows: Rows, console: Console, classifier: Classifier | None) -> _Scored:
     features = frozen_features(parts, console, rows)
     f, y = features.numpy(), parts.table.y.numpy()[rows]
-    right = transferability.knn_correct(f, y)
+    right = transferability.knn_correct(f, y).astype(np.float64)
     figures: dict[str, float | None] = {
         "knn": float(right.mean()),
         "log_me": transferability.log_me(f, y),

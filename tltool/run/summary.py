@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tltool.config.compose import Resolved, defaults, difference
-from tltool.evaluation.domains import Predictions
+from tltool.evaluation.base import Scores
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
 from tltool.run.build import Parts
@@ -21,7 +21,7 @@ def write_run_report(
     resolved: Resolved,
     parts: Parts,
     results: Mapping[str, Any],
-    found: Mapping[str, Predictions],
+    scores: Scores,
     history: Sequence[Mapping[str, float]],
 ) -> None:
     """Writes report.html into the run folder."""
@@ -31,7 +31,7 @@ def write_run_report(
         title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
         results=dict(results),
         history=[dict(row) for row in history],
-        confusion={split: predicted.confusion for split, predicted in found.items()},
+        confusion={split: predicted.confusion for split, predicted in scores.predictions.items()},
         class_names=list(parts.spec.class_names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),

@@ -1,12 +1,13 @@
 """The contract of a strategy: what it learns from, its loss, its stages."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor, nn
 
 from tltool.backbones.base import Input, Net
+from tltool.losses.metric import nearest_mean
 
 # Nested by role where a feed has roles: {"source": {"x", "y"}, "target": {"x"}}.
 Batch = dict[str, Any]
@@ -21,11 +22,19 @@ class DataSpec:
         num_classes: C.
         class_names: C names, in the order of the labels.
         sizes: Training examples of each domain.
+        tasks: Class names of each task, by its name, where there are several.
+        groups: Names of the groups, where the data name one.
+        group_counts: Training examples of the source by group and class ``(A, C)``.
+        contexts: Of how many contexts the data are, learned one after the other.
     """
 
     num_classes: int
     class_names: tuple[str, ...]
     sizes: Mapping[str, int]
+    tasks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+    group_counts: tuple[tuple[int, ...], ...] = ()
+    contexts: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,22 @@ class Stage:
         name: Shown on the progress bar.
         share: Of the run's steps, relative to the other stages.
         feed: Another feed than the strategy's own.
+        options: Of the feed; see its class.
         cached_features: The backbone is frozen: compute its features once, train on them.
     """
 
     name: str = "train"
     share: float = 1.0
     feed: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     cached_features: bool = False
+
+
+class StageData(Protocol):
+    """The training examples of a stage, for what is fitted or measured rather than trained."""
+
+    def examples(self) -> Iterator[Batch]:
+        """Yields each once, in a fixed order, unaugmented, on the device: ``{x, y, ...}``."""
 
 
 class Strategy(nn.Module):
@@ -77,6 +95,7 @@ class Strategy(nn.Module):
         modalities: Kinds of input it works on.
         needs: Importable modules that it needs beside tltool's own.
         controls: Strategies that answer "did it help?", the first one gives the verdict.
+        uses_target_labels: It learns from them: a bound for others, and no method.
         limit: Options under which it trains the network on the source's labels and nothing else;
             ``None`` where there are none.
         manual: It steps by itself (`step`), for alternating or inner loops.
@@ -86,6 +105,7 @@ class Strategy(nn.Module):
     modalities: ClassVar[tuple[str, ...]] = ("image", "text")
     needs: ClassVar[tuple[str, ...]] = ()
     controls: ClassVar[tuple[str, ...]] = ()
+    uses_target_labels: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
     manual: ClassVar[bool] = False
 
@@ -100,11 +120,11 @@ class Strategy(nn.Module):
         """Returns the stages, in order."""
         return [Stage()]
 
-    def begin_stage(self, net: Net, stage: int) -> None:
+    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
         """Runs once when a stage starts, not when it is resumed: its effects are state."""
 
-    def end_stage(self, net: Net, stage: int) -> None:
-        """Runs once when a stage is over."""
+    def end_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Runs once when a stage is over, in eval mode."""
 
     def param_groups(self, net: Net, stage: int) -> list[dict[str, Any]]:
         """Returns what the stage's optimiser trains; all other parameters of `net` are frozen.
@@ -139,6 +159,19 @@ class Strategy(nn.Module):
         """Returns logits ``(B, C)``."""
         logits: Tensor = net(x)
         return logits
+
+    def classify(self, net: Net, support: Batch, query: Input) -> Tensor:
+        """Returns logits ``(Q, way)`` of queries, given the examples of an episode.
+
+        By default those of the nearest class mean: ``-|f(x) - mean_c|^2`` over the features f.
+
+        Args:
+            net: The network.
+            support: ``x`` and ``y`` (S,), labels 0 to way - 1.
+            query: Q inputs.
+        """
+        way = int(support["y"].max()) + 1
+        return nearest_mean(net.features(support["x"]), support["y"], net.features(query), way)
 
     def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
         """Returns warnings, one line each, from the rows logged so far (oldest first)."""

@@ -1,7 +1,7 @@
 """A feed makes training batches of one shape; any strategy that wants that shape can use it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,13 @@ from tltool.data.table import Table
 class Feed(Dataset[dict[str, Any]]):
     """Batch number ``step`` is ``feed[step]``, whichever process asks and in whatever order.
 
-    Subclasses name their streams of rows (`pools`) and lay out a batch (`collate`). A subclass
-    lives in a module of its own, is called like it (`pair.Pair`), and needs no registration.
+    Subclasses name their streams of rows (`pools`) and say what a batch holds of each (`part`). A
+    subclass lives in a module of its own, is called like it (`pair.Pair`), and needs no
+    registration. Further keyword arguments of a subclass are the options that a
+    `tltool.strategies.base.Stage` can set.
+
+    Attributes:
+        evaluation: What a network that learned from it is scored by; see `tltool.evaluation`.
 
     Args:
         table: All examples.
@@ -24,6 +29,8 @@ class Feed(Dataset[dict[str, Any]]):
         rank: Which device this is, of ``world``: it gets every ``world``-th row of a batch.
         world: How many devices there are.
     """
+
+    evaluation: ClassVar[str] = "domains"
 
     def __init__(
         self, table: Table, batch_size: int, seed: int, rank: int = 0, world: int = 1
@@ -37,9 +44,15 @@ class Feed(Dataset[dict[str, Any]]):
         """Returns the training rows of each stream, by role."""
         raise NotImplementedError
 
-    def collate(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
-        """Returns the batch of some rows, by role."""
+    def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Returns what a batch holds of some rows in a role."""
         raise NotImplementedError
+
+    def collate(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+        """Returns the batch of some rows, by role: the first role's part, or nested by role."""
+        if len(rows) == 1:
+            return self.part(*next(iter(rows.items())))
+        return {role: self.part(role, some) for role, some in rows.items()}
 
     def __len__(self) -> int:
         """Batches in an epoch: one pass over the longest stream."""

@@ -29,8 +29,7 @@ class Pair(Feed):
             "target": self.table.rows["target", "train"],
         }
 
-    def collate(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
-        """Returns ``{source: {x, y}, target: {x}}``."""
-        x, y = self.table.take(rows["source"])
-        target, _ = self.table.take(rows["target"])
-        return {"source": {"x": x, "y": y}, "target": {"x": target}}
+    def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Returns ``{x, y}`` of the source, ``{x}`` of the target."""
+        x, y = self.table.take(rows)
+        return {"x": x, "y": y} if role == "source" else {"x": x}

@@ -1,22 +1,58 @@
-"""Labelled source examples: ``{x, y}``."""
+"""Labelled examples of one domain: ``{x, y}``, and ``group`` where the data name one."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tltool.data.feeds.base import Feed
+from tltool.data.table import GROUP, Table
+from tltool.errors import UserError
 
 
 class Plain(Feed):
-    """Batches ``{x, y}`` of the source's training split."""
+    """Batches ``{x, y}`` of a domain's training split, with ``group`` where there is one.
+
+    Args:
+        table: See `Feed`.
+        batch_size: See `Feed`.
+        seed: See `Feed`.
+        rank: See `Feed`.
+        world: See `Feed`.
+        domain: The one to learn from.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        domain: Literal["source", "target"] = "source",
+    ) -> None:
+        self.domain = domain
+        super().__init__(table, batch_size, seed, rank, world)
 
     def pools(self) -> Mapping[str, NDArray[np.int64]]:
-        """Returns the labelled source rows."""
-        return {"source": self.table.labelled("source", "train")}
+        """Returns the domain's labelled rows.
 
-    def collate(self, rows: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
-        """Returns ``{x, y}``."""
-        x, y = self.table.take(rows["source"])
-        return {"x": x, "y": y}
+        Raises:
+            UserError: There are none.
+        """
+        rows = self.table.labelled(self.domain, "train")
+        if len(rows) == 0:
+            raise UserError(
+                f"this strategy learns from labels of the {self.domain}, and the dataset has none: "
+                "choose another strategy (`tltool list strategy`) or dataset"
+            )
+        return {self.domain: rows}
+
+    def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Returns ``{x, y}``, with ``group`` where the table has it."""
+        x, y = self.table.take(rows)
+        if GROUP not in self.table.columns:
+            return {"x": x, "y": y}
+        return {"x": x, "y": y, "group": self.table.columns[GROUP].values[torch.from_numpy(rows)]}

@@ -63,7 +63,9 @@ class Reader(ABC):
 
         Columns: ``image`` (`datasets.Image`), ``label`` (`datasets.ClassLabel`, -1 where unknown),
         ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``, ``test``, or an empty
-        string where the data carry none) and ``path`` (names the row within its domain).
+        string where the data carry none) and ``path`` (names the row within its domain). Further
+        columns of `datasets.ClassLabel` may follow: ``group``, the protected group, and
+        ``task:NAME``, the labels of a further task.
 
         Raises:
             UserError: The data cannot be used.

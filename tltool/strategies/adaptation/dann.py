@@ -44,7 +44,7 @@ class DANN(Strategy):
     """
 
     feed: ClassVar[str] = "pair"
-    controls: ClassVar[tuple[str, ...]] = ("source_only",)
+    controls: ClassVar[tuple[str, ...]] = ("source_only", "train_on_target")
     limit: ClassVar[Mapping[str, Any]] = {"trade_off": 0.0, "batch_norm": "separate"}
 
     def __init__(

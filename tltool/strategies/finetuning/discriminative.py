@@ -26,6 +26,7 @@ class Discriminative(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
     limit: ClassVar[Mapping[str, Any]] = {"decay": 1.0}
 
     def __init__(self, decay: float = 2.6) -> None:

@@ -19,6 +19,7 @@ class LinearProbe(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    controls: ClassVar[tuple[str, ...]] = ("from_scratch",)
 
     def __init__(self, cache: bool = True) -> None:
         super().__init__()

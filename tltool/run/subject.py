@@ -1,0 +1,57 @@
+"""A run's network as evaluations see it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from tltool.config.instantiate import missing_packages
+from tltool.data.feeds import feed_class
+from tltool.errors import UserError
+from tltool.evaluation import evaluation_class
+from tltool.evaluation.base import Evaluation, Subject
+from tltool.run.build import Parts
+from tltool.run.selection import RULES
+
+
+def subject_of(parts: Parts) -> Subject:
+    """Returns what there is to score; it follows the network while that is trained."""
+    device = parts.model.hardware.device
+
+    @contextmanager
+    def scoring() -> Iterator[None]:
+        parts.model.learner.to(device).eval()
+        with torch.inference_mode(), parts.model.hardware.autocast():
+            yield
+
+    return Subject(
+        net=parts.model.net,
+        strategy=parts.model.strategy,
+        table=parts.table,
+        spec=parts.spec,
+        seed=parts.config["seed"],
+        batches=lambda rows: parts.datamodule.evaluation_batches(rows, device),
+        scoring=scoring,
+    )
+
+
+def evaluation_name(parts: Parts) -> str:
+    """Returns the name of what the run is scored by: as typed, or what its feed brings."""
+    return str(parts.config["evaluation"] or feed_class(parts.model.strategy.feed).evaluation)
+
+
+def evaluation_of(parts: Parts) -> Evaluation:
+    """Returns what scores a run.
+
+    Raises:
+        UserError: It lacks packages, or cannot choose between epochs and was asked to.
+    """
+    name, rule = evaluation_name(parts), parts.config["selection"]
+    kind = evaluation_class(name)
+    if problem := missing_packages(f"evaluation={name}", kind.needs):
+        raise UserError(problem)
+    if RULES[rule] is not None and not kind.selects:
+        raise UserError(
+            f"selection={rule}: evaluation={name} does not choose epochs: type selection=last"
+        )
+    return kind(subject_of(parts))
