@@ -28,8 +28,8 @@ class Candidate:
     resolved: Resolved
 
 
-def key_of(arg: str) -> str:
-    """Returns the key of an override: ``backbone`` of ``backbone.size=96``."""
+def _group(arg: str) -> str:
+    """Returns the group of an override: ``backbone`` of ``backbone.size=96``."""
     return arg.lstrip("+~").partition("=")[0].partition(".")[0]
 
 
@@ -39,7 +39,7 @@ def candidates(args: Sequence[str], config_dirs: ConfigDirs = ()) -> list[Candid
     Raises:
         UserError: Anything wrong with the overrides, or runs that differ in more than that.
     """
-    if named := [arg for arg in args if key_of(arg) == "strategy"]:
+    if named := [arg for arg in args if _group(arg) == "strategy"]:
         raise UserError(f"{named[0]}: recommend names the strategy; leave it out")
     resolved: list[Resolved] = []
     runs = plan([*args, STRATEGY], config_dirs, resolved.append)
@@ -81,10 +81,10 @@ def common(refused: Mapping[str, Sequence[str]]) -> list[str]:
 
 
 def _candidate(run: Sequence[str], resolved: Resolved) -> Candidate:
-    own = tuple(arg for arg in run if key_of(arg) == GROUP)
-    others = [arg for arg in run if key_of(arg) not in (GROUP, "strategy")]
+    own = tuple(arg for arg in run if _group(arg) == GROUP)
+    others = [arg for arg in run if _group(arg) not in (GROUP, "strategy")]
     if "dataset" not in [arg.partition("=")[0] for arg in others]:
         others.insert(0, f"dataset={resolved.choices['dataset']}")
     typed = [arg.removeprefix(f"{GROUP}.") for arg in own if "." in arg.partition("=")[0]]
     name = " ".join([resolved.choices[GROUP], *typed])
-    return Candidate(name, own or (f"{GROUP}={resolved.choices[GROUP]}",), tuple(others), resolved)
+    return Candidate(name, own, tuple(others), resolved)

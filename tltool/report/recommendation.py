@@ -29,7 +29,7 @@ def recommendation_text(report: Mapping[str, Any]) -> RenderableType:
     lines = []
     for name, value in _facts(report):
         command = name == "next"  # a line that the terminal breaks can be copied whole
-        line = Text(f"{name:<12}", "dim", no_wrap=command, overflow="ignore" if command else None)
+        line = Text(f"{name:<13}", "dim", no_wrap=command, overflow="ignore" if command else None)
         lines.append(line.append(value, "bold not dim" if command else "not dim"))
     return Group(Text(_data(report["dataset"])), Text(), Plainable(_scores(report)), Text(), *lines)
 
@@ -94,6 +94,6 @@ def _similarity_sentence(dataset: Mapping[str, Any], similarity: Mapping[str, An
         f"{'similar' if similarity['similar'] else 'distant'}: kNN is right on "
         f"{percent(similarity['knn'])} with pretrained features, {percent(similarity['scratch'])} "
         f"with random weights ({interval(similarity)} points between them), "
-        f"{percent(dataset['majority'])} by the largest class alone: "
-        f"{percent(similarity['errors_removed'])} of the errors gone; similar from {percent(SIMILAR)}"
+        f"{percent(dataset['majority'])} by the largest class alone: pretraining takes away "
+        f"{percent(similarity['errors_removed'])} of the errors; similar from {percent(SIMILAR)}"
     )

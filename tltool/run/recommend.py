@@ -24,8 +24,6 @@ from tltool.run.build import Parts, build
 from tltool.run.console import tracked
 from tltool.run.features import frozen_features
 
-MAX_ROWS = 5000  # training examples that are scored: seconds, however large the dataset is
-
 Rows = NDArray[np.int64]
 
 
@@ -42,6 +40,7 @@ def recommend(
     reader: Reader,
     console: Console,
     *,
+    most: int,
     at_hand: bool = False,
 ) -> dict[str, Any]:
     """Scores every candidate on the same labelled training examples, and gives advice.
@@ -50,6 +49,7 @@ def recommend(
         candidates: They differ in the backbone alone; at least one.
         reader: Checked.
         console: Shows progress.
+        most: Training examples that are scored; of more, a part is drawn with the run's seed.
         at_hand: Only candidates that need no download; others are left out, with the reason.
 
     Returns:
@@ -71,7 +71,7 @@ def recommend(
                 raise
             refused[candidate.name] = error.problems
             continue
-        rows = _rows(parts)
+        rows = _rows(parts, most)
         dataset = {"name": candidate.resolved.choices["dataset"], **_describe(parts, rows)}
         row, similarity = _compare(candidate.name, parts, rows, console)
         recommendation = _advice(dataset, similarity, candidate)
@@ -104,8 +104,8 @@ def _build(candidate: Candidate, reader: Reader, console: Console, at_hand: bool
         return build(config, reader, lambda done, total: update(done, total, ""))
 
 
-def _rows(parts: Parts) -> Rows:
-    """Returns the labelled training examples; of too many, a part drawn with the run's seed.
+def _rows(parts: Parts, most: int) -> Rows:
+    """Returns the labelled training examples; of more than ``most``, a part.
 
     Raises:
         UserError: There are none, or they are of one class.
@@ -116,8 +116,8 @@ def _rows(parts: Parts) -> Rows:
             "recommend scores labelled training examples of at least two classes, and "
             f"this dataset has {len(rows)} of {min(len(rows), 1)}"
         )
-    if len(rows) > MAX_ROWS:
-        drawn = np.random.default_rng(parts.config["seed"]).choice(rows, MAX_ROWS, replace=False)
+    if len(rows) > most:
+        drawn = np.random.default_rng(parts.config["seed"]).choice(rows, most, replace=False)
         rows = np.sort(drawn)
     return rows
 
