@@ -22,7 +22,7 @@ class Group:
 GROUPS = {
     group.name: group
     for group in (
-        Group("backbone"),
+        Group("backbone", shared="tltool.backbones.options.BackboneOptions"),
         Group("strategy"),
         Group("dataset", shared="tltool.data.options.DataOptions"),
         Group("hardware"),
