@@ -51,7 +51,9 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         if not 0 < self.view_area <= 1:
-            raise ValueError(f"dataset.view_area must be above 0 and at most 1, got {self.view_area}")
+            raise ValueError(
+                f"dataset.view_area must be above 0 and at most 1, got {self.view_area}"
+            )
         if not self.view_jitter >= 0:
             raise ValueError(f"dataset.view_jitter must not be negative, got {self.view_jitter}")
         if not 0 <= self.view_blur <= 1:

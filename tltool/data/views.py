@@ -116,8 +116,8 @@ def grey(x: Tensor) -> Tensor:
     """Returns the brightness of each pixel, ``(B, 1, H, W)``."""
     if x.shape[1] == 1:
         return x
-    r, g, b = x.split(1, dim=1)
-    return LUMA[0] * r + LUMA[1] * g + LUMA[2] * b
+    luma = torch.tensor(LUMA, device=x.device).view(1, 3, 1, 1)
+    return (x * luma).sum(dim=1, keepdim=True)
 
 
 def brightness(x: Tensor, factor: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ def hue(x: Tensor, shift: Tensor) -> Tensor:
         return x
     value = x.amax(dim=1, keepdim=True)
     chroma = value - x.amin(dim=1, keepdim=True)
-    r, g, b = (x / chroma.clamp_min(1e-6)).split(1, dim=1)
+    r, g, b = (x / chroma.clamp_min(1e-6)).chunk(3, dim=1)
     r_largest, g_largest = x[:, :1] == value, x[:, 1:2] == value
     sixths = torch.where(r_largest, g - b, torch.where(g_largest, b - r + 2.0, r - g + 4.0))
     offset = torch.tensor([5.0, 3.0, 1.0], device=x.device).view(1, 3, 1, 1)

@@ -1,6 +1,5 @@
 """Classification by the nearest features."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 

@@ -9,6 +9,8 @@ from tltool.evaluation.base import Scores
 from tltool.evaluation.domains import Domains
 from tltool.evaluation.neighbours import knn_votes
 
+PART = 1024  # test examples whose neighbours are searched at once
+
 
 class Representation(Domains):
     """Adds ``<split>/knn_accuracy`` to the accuracies of `Domains`.
@@ -26,8 +28,8 @@ class Representation(Domains):
             features, y = self._features(self.subject.table.labelled(domain, part))
             # In parts: similarities to a large bank need room.
             votes = [
-                knn_votes(some, bank, labels, self.subject.spec.num_classes)
-                for some in features.split(1024)
+                knn_votes(features[i : i + PART], bank, labels, self.subject.spec.num_classes)
+                for i in range(0, len(features), PART)
             ]
             correct = torch.cat(votes).argmax(dim=1) == y
             scores.metrics[f"{split}/knn_accuracy"] = correct.double().mean().item()

@@ -1,5 +1,7 @@
 """Figures of embeddings that are learned by comparing views."""
 
+import math
+
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -13,5 +15,5 @@ def spread(z: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
     References:
         [0] Chen & He, Exploring simple Siamese representation learning, CVPR 2021, section 4.1.
     """
-    directions = F.normalize(z, dim=1)
-    return directions.std(dim=0).mean() * float(z.shape[1]) ** 0.5
+    deviation: Tensor = F.normalize(z, dim=1).std(dim=0).mean()
+    return deviation * math.sqrt(z.shape[1])

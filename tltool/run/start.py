@@ -91,7 +91,8 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> Iterator
     """Says of each tensor that only one of two has, or in another shape, which and how."""
     for name in dict.fromkeys([*theirs, *ours]):
         there, here = (
-            str(tuple(state[name].shape)) if name in state else "missing" for state in (theirs, ours)
+            str(tuple(state[name].shape)) if name in state else "missing"
+            for state in (theirs, ours)
         )
         if there != here:
             yield f"{name} is {there} there and {here} here"
