@@ -1,8 +1,10 @@
 """The digit network of the domain-adaptation literature."""
 
+from typing import cast
+
 from torch import Tensor, nn
 
-from tltool.backbones.base import Backbone
+from tltool.backbones.base import Backbone, Input
 from tltool.data.preprocessing import Preprocessing
 
 PROVENANCE = {"library": "tltool", "model": "lenet", "weights": "random"}
@@ -68,6 +70,15 @@ class LeNet(Backbone):
                 groups.append([])
             groups[-1].extend(layer.parameters())
         return groups
+
+    def forward_maps(self, x: Input) -> tuple[Tensor, list[Tensor]]:
+        """Returns the features, and what the ReLUs before them give."""
+        features, maps = cast(Tensor, x), []
+        for layer in self.layers:
+            features = layer(features)
+            if isinstance(layer, nn.ReLU):
+                maps.append(features)
+        return features, maps[:-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, channels, 28, 28)`` to ``(B, bottleneck)``."""
