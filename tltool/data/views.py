@@ -75,8 +75,9 @@ def random_resized_crop(x: Tensor, area: float, flip: bool = False) -> Tensor:
     # Sides of the boxes, as parts of the image's.
     sides = torch.stack([(share * ratio * h / w).sqrt(), (share / ratio * w / h).sqrt()])
     fits = (sides <= 1).all(dim=0)
-    first = fits.int().argmax(dim=0)  # 0 where none fits, and then the whole image is kept
-    width, height = sides.gather(1, first.expand(2, 1, b)).squeeze(1).clamp(max=1.0)
+    first = fits.int().argmax(dim=0)
+    chosen = sides.gather(1, first.expand(2, 1, b)).squeeze(1)
+    width, height = torch.where(fits.any(dim=0), chosen, 1.0)  # where none fits, all is kept
     # Centres in the coordinates of `grid_sample`, where an image reaches from -1 to 1.
     x_centre = torch.empty_like(width).uniform_(-1.0, 1.0) * (1 - width)
     y_centre = torch.empty_like(height).uniform_(-1.0, 1.0) * (1 - height)

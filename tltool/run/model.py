@@ -16,7 +16,7 @@ from tltool.data.views import Views
 from tltool.errors import UserError
 from tltool.learner import Learner
 from tltool.run.hardware import Hardware
-from tltool.run.start import start_from
+from tltool.run.start import RUN, start_from
 from tltool.strategies.base import DataSpec, Strategy
 
 
@@ -57,6 +57,11 @@ class ModelBuilder:
         else:  # its own weights would all be replaced: they need not be there
             self.backbone = instantiate(with_random_weights(config)["backbone"])
             start_from(self.backbone, Path(options.init_from))
+        if config["forgetting"] not in (None, RUN) and self.backbone.classifier is None:
+            raise UserError(
+                f"forgetting={config['forgetting']}: these weights came without a classifier; type "
+                "forgetting=run with backbone.init_from=RUN, or choose pretrained weights"
+            )
         if self.backbone.modality not in self.strategy.modalities:
             raise UserError(
                 f"this strategy works on {' and '.join(self.strategy.modalities)}, "
@@ -102,4 +107,4 @@ def with_random_weights(config: Mapping[str, Any]) -> dict[str, Any]:
     backbone = {**config["backbone"], "init_from": None}
     if "weights" in backbone:
         backbone["weights"] = "random"
-    return {**config, "backbone": backbone}
+    return {**config, "backbone": backbone, "forgetting": None}

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tltool.data.readers import checked_reader
+from tltool.data.readers.image_folder import ImageFolder
 from tltool.errors import UserError
 from tltool.run.folder import MODEL, RunFolder, read_config
 
@@ -15,22 +17,36 @@ if TYPE_CHECKING:
     from tltool.backbones.base import Backbone
 
 KEY = "backbone.init_from"
+RUN = "run"  # forgetting=run: the old data are that run's
 PREFIX = "net.backbone."  # of the backbone's tensors in what a run exports
 NORMALISATION = ("mean", "std")  # of what the weights must be given; the size may be another
 SHOWN = 3  # differences in an error
 
 
 def check_start(config: Mapping[str, Any]) -> None:
-    """Checks, without loading anything, that the run to start from can be started from.
+    """Checks, without loading anything, what a run starts from and measures `forgetting` on.
 
     Args:
         config: Resolved.
 
     Raises:
-        UserError: There is no such run, or it is not finished.
+        UserError: There is no such run, it is not finished, or the old data are gone.
     """
-    if (run := config["backbone"].get("init_from")) is not None:
+    run, old = config["backbone"].get("init_from"), config["forgetting"]
+    if run is not None:
         _finished(Path(run))
+    if old == RUN and run is None:
+        raise UserError(
+            "forgetting=run measures on the test data of the run that backbone.init_from names: "
+            "type backbone.init_from=RUN, or forgetting=FOLDER"
+        )
+    try:
+        if old == RUN:
+            checked_reader(read_config(Path(run))["dataset"])
+        elif old is not None:
+            ImageFolder(old).check()
+    except UserError as error:
+        raise UserError(*(f"forgetting={old}: {problem}" for problem in error.problems)) from error
 
 
 def start_from(backbone: Backbone, run: Path) -> None:
