@@ -103,6 +103,7 @@ class Strategy(nn.Module):
         uses_target_labels: It learns from them: a bound for others, and no method.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
+        stage: The one that is trained, counted from 0; the run sets it.
         manual: It steps by itself (`step`), for alternating or inner loops.
     """
 
@@ -114,6 +115,7 @@ class Strategy(nn.Module):
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
+    stage: int = 0
 
     def build(self, net: Net, spec: DataSpec) -> None:
         """Creates what depends on sizes: heads, discriminators, teachers, buffers.
