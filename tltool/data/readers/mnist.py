@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,14 +101,13 @@ def read_idx(path: Path) -> "npt.NDArray[np.uint8]":
 
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{path}: damaged ({error}): get it again") from error
-    head = np.frombuffer(content[:4], np.uint8)
-    if len(head) < 4 or head[:3].tolist() != [0, 0, UNSIGNED_BYTE]:
+    if len(content) < 4 or content[:3] != bytes([0, 0, UNSIGNED_BYTE]):
         raise UserError(f"{path}: no idx file of unsigned bytes")
-    start = 4 + 4 * int(head[3])
-    shape = [int(n) for n in np.frombuffer(content[4:start], ">u4")]
-    if len(shape) != head[3] or len(content) - start != np.prod(shape):
+    start = 4 + 4 * content[3]
+    shape = [int(n) for n in np.frombuffer(content[4:start].ljust(start - 4, b"\0"), ">u4")]
+    if len(content) != start + np.prod(shape):
         raise UserError(f"{path}: damaged (not {'x'.join(map(str, shape))} bytes): get it again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 

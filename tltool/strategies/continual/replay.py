@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
 from tltool.backbones.base import Net
 from tltool.losses.classification import accuracy
 from tltool.losses.continual import masked_cross_entropy, possible_only
-from tltool.strategies.base import Batch, DataSpec, Losses, Stage, StageData, Strategy
+from tltool.strategies.base import Batch, DataSpec, Losses, Stage, Strategy
 from tltool.strategies.continual.stages import masked_supervised, stage_per_context
 from tltool.strategies.pairs import concat
 
@@ -36,14 +33,12 @@ class Replay(Strategy):
 
     feed: ClassVar[str] = "contexts"
     controls: ClassVar[tuple[str, ...]] = ("naive", "joint")
-    k: Tensor
 
     def __init__(self, memory: int = 100) -> None:
         super().__init__()
         if memory < 1:
             raise ValueError(f"memory must be at least 1, got {memory}: strategy=naive has none")
         self.memory, self.contexts = memory, 1
-        self.register_buffer("k", torch.ones(()))
 
     def build(self, net: Net, spec: DataSpec) -> None:
         """Takes the number of contexts."""
@@ -53,21 +48,17 @@ class Replay(Strategy):
         """Returns a stage for each context."""
         return stage_per_context(self.contexts, memory=self.memory)
 
-    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
-        """Sets k."""
-        self.k.fill_(stage + 1)
-
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
         """Returns the terms ``classification`` and, where there is a memory, ``memory``."""
         if "memory" not in batch:
             return masked_supervised(net, batch)
         memory, y, classes = batch["memory"], batch["y"], batch["classes"]
+        share = 1.0 / (self.stage + 1)
         new, old = net(concat(batch["x"], memory["x"])).split([len(y), len(memory["y"])])
         return Losses(
             {
-                "classification": masked_cross_entropy(new, y, classes) / self.k,
-                "memory": masked_cross_entropy(old, memory["y"], memory["classes"])
-                * (1.0 - 1.0 / self.k),
+                "classification": share * masked_cross_entropy(new, y, classes),
+                "memory": (1.0 - share) * masked_cross_entropy(old, memory["y"], memory["classes"]),
             },
             {
                 "accuracy": accuracy(possible_only(new, classes), y),
