@@ -99,4 +99,5 @@ def exported_spec(run: Path) -> DataSpec:
         tuple(spec["groups"]),
         tuple(map(tuple, spec["group_counts"])),
         spec["contexts"],
+        spec["scenario"],
     )
