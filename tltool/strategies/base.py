@@ -99,6 +99,8 @@ class Strategy(nn.Module):
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
         manual: It steps by itself (`step`), for alternating or inner loops.
+        adapts_in_episode: `classify` changes the network, or differentiates through it: it takes
+            inputs, and no features that were computed before.
     """
 
     feed: ClassVar[str] = "plain"
@@ -109,6 +111,7 @@ class Strategy(nn.Module):
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
+    adapts_in_episode: ClassVar[bool] = False
 
     def build(self, net: Net, spec: DataSpec) -> None:
         """Creates what depends on sizes: heads, discriminators, teachers, buffers.
