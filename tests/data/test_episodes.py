@@ -106,10 +106,10 @@ def test_training_examples_are_those_that_episodes_are_made_of() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"way": 7}, "strategy.way=7: 6 training classes have the 5 examples that .* type strategy.way=6"),
+        ({"way": 7}, "strategy.way=7: 6 training classes have .* type strategy.way=6"),
         ({"query": 4}, "0 training classes have the 6 examples .* type a smaller strategy.query"),
     ],
-)  # fmt: skip
+)
 def test_too_few_classes_are_refused_with_what_to_type(options: dict[str, int], line: str) -> None:
     with pytest.raises(UserError, match=line) as error:
         feed(**options)

@@ -137,7 +137,9 @@ def test_runs_of_any_seed_are_scored_on_the_same_episodes() -> None:
 
 def test_more_shots_are_easier_and_more_ways_harder() -> None:
     metrics = Episodes(subject(noise=0.5)).final().metrics
-    five, twenty = ([metrics[f"source_test/{w}way_{k}shot_accuracy"] for k in (1, 5)] for w in (5, 20))
+    five, twenty = (
+        [metrics[f"source_test/{w}way_{k}shot_accuracy"] for k in (1, 5)] for w in (5, 20)
+    )
     assert five[0] < five[1] and twenty[0] < twenty[1]
     assert twenty[0] < five[0] and twenty[1] < five[1]
 

@@ -121,8 +121,13 @@ def test_it_learns_to_tell_characters_of_unseen_alphabets_apart(tmp_path: Path) 
     given = ("strategy=protonet", "strategy.way=10", "strategy.query=2", "backbone.hidden=16")
     fresh = run(tmp_path / "fresh", *given, "optimizer.lr=1e-9", "steps=1")
     trained = run(tmp_path / "trained", *given, "optimizer=adamw", "optimizer.lr=0.01", "steps=60")
-    print(fresh, trained)
-    assert trained[FIRST] > fresh[FIRST] + 0.1
+    assert trained[FIRST] > fresh[FIRST] + 0.15  # measured: 0.95 and 0.74
+
+
+def test_an_epoch_is_chosen_by_classes_that_are_held_out(tmp_path: Path) -> None:
+    given = ("selection=source_val", "dataset.split_by=class", "dataset.val_fraction=0.2")
+    metrics = run(tmp_path, "strategy=protonet", "strategy.way=5", "backbone.hidden=8", *given)
+    assert 0.5 < metrics[FIRST] <= 1
 
 
 def test_any_network_can_be_scored_on_episodes(tmp_path: Path) -> None:

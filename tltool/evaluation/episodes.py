@@ -150,8 +150,10 @@ def _grid(found: dict[Setting, NDArray[np.float64]]) -> Grid:
         row: list[float | None] = []
         for shot in shots:
             accuracies = found.get((way, shot))
-            known = accuracies is not None
-            row += [float(accuracies.mean()), interval(accuracies)] if known else [None, None]
+            if accuracies is None:
+                row += [None, None]
+            else:
+                row += [float(accuracies.mean()), interval(accuracies)]
         values.append(tuple(row))
     title = f"accuracy on classes that were not trained on, {EPISODES} episodes each"
     return Grid(title, tuple(f"{way}-way" for way in ways), tuple(columns), tuple(values))

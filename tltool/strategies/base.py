@@ -98,6 +98,7 @@ class Strategy(nn.Module):
         uses_target_labels: It learns from them: a bound for others, and no method.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
+        stage: The one that is trained, counted from 0; the run sets it.
         manual: It steps by itself (`step`), for alternating or inner loops.
         adapts_in_episode: `classify` changes the network, or differentiates through it: it takes
             inputs, and no features that were computed before.
@@ -112,6 +113,7 @@ class Strategy(nn.Module):
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
     adapts_in_episode: ClassVar[bool] = False
+    stage: int = 0
 
     def build(self, net: Net, spec: DataSpec) -> None:
         """Creates what depends on sizes: heads, discriminators, teachers, buffers.

@@ -109,9 +109,7 @@ def invent(characters: int, rng: "np.random.Generator") -> "list[Floats]":
     return found
 
 
-def draw(
-    strokes: "Floats", jitter: float, rng: "np.random.Generator"
-) -> "npt.NDArray[np.uint8]":
+def draw(strokes: "Floats", jitter: float, rng: "np.random.Generator") -> "npt.NDArray[np.uint8]":
     """Returns one drawing ``(SIDE, SIDE)`` of a character, white on black.
 
     Args:

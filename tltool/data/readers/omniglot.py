@@ -76,7 +76,9 @@ class Omniglot(Reader):
             return [f"{given}: no such folder"]
         drawings = list(scan(self._root))
         if not drawings:
-            return [f"{given}: no images two folders deep ({' '.join(EXTENSIONS)}); wanted {wanted}"]
+            return [
+                f"{given}: no images two folders deep ({' '.join(EXTENSIONS)}); wanted {wanted}"
+            ]
         splits = {drawing.split for drawing in drawings}
         if splits != {""} and "train" not in splits:
             return [f"{given}: only {', '.join(sorted(splits))} images, none to train on"]

@@ -18,7 +18,7 @@ from tltool.strategies.pairs import concat
 class ProtoNet(Strategy):
     """Features by which a query is nearest to the mean of its own class's few examples.
 
-    ``CE(-|f(q) - m_c|^2, y)`` over the queries q of an episode, ``m_c`` being the mean of ``f`` over
+    ``CE(-|f(q) - m_c|^2, y)`` over the queries q of an episode, ``m_c`` being the mean of ``f`` on
     the class's support. The head is not used, and not trained.
 
     Batch: ``support`` and ``query``, each with ``x`` and ``y`` (way * shot,), (way * query,), the

@@ -1,5 +1,3 @@
-"""Readers of characters: Omniglot's folders and invented alphabets."""
-
 import io
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from PIL import Image
 from tltool.data.cache import load_arrays
 from tltool.data.preprocessing import Preprocessing
 from tltool.data.readers.base import Reader
-from tltool.data.readers.glyphs import Glyphs
 from tltool.data.readers.omniglot import Omniglot
 from tltool.errors import UserError
 
@@ -47,8 +44,6 @@ def problem(reader: Reader) -> str:
     (line,) = error.value.problems
     return str(line)
 
-
-# omniglot
 
 OMNIGLOT = (
     "images_background/Greek/character01/1.png",
@@ -88,7 +83,10 @@ def test_alphabets_without_splits_are_left_to_the_options(tmp_path: Path) -> Non
     (tmp_path / "a" / "1" / "notes.txt").write_text("no image")
     reader = Omniglot(given)
     reader.check()
-    assert rows(reader) == [("a/1/x.png", "a/1", ""), ("a/2/x.jpg", "a/2", ""), ("b/1/x.png", "b/1", "")]  # fmt: skip
+    assert rows(reader) == [
+        (f"{character}/x.{suffix}", character, "")
+        for character, suffix in (("a/1", "png"), ("a/2", "jpg"), ("b/1", "png"))
+    ]
 
 
 def test_splits_of_other_names(tmp_path: Path) -> None:
@@ -110,7 +108,9 @@ def test_the_fingerprint_is_of_content_and_options(tmp_path: Path) -> None:
     given = folder(tmp_path / "a", *OMNIGLOT)
     first = Omniglot(given).fingerprint()
     assert Omniglot(folder(tmp_path / "b", *OMNIGLOT)).fingerprint() == first
-    assert len({first, *(Omniglot(given, *o).fingerprint() for o in ((False,), (True, False)))}) == 3
+    assert (
+        len({first, *(Omniglot(given, *o).fingerprint() for o in ((False,), (True, False)))}) == 3
+    )
     folder(tmp_path / "a", OMNIGLOT[0].replace("1.png", "2.png"))
     assert Omniglot(given).fingerprint() != first
 
@@ -125,53 +125,3 @@ def test_what_cannot_be_read_is_said_in_one_line(tmp_path: Path) -> None:
     assert "one character only (a/1)" in problem(Omniglot(one))
     only = folder(tmp_path / "only", OMNIGLOT[2], "images_evaluation/b/1/x.png")
     assert "only test images, none to train on" in problem(Omniglot(only))
-
-
-# glyphs
-
-
-def small(**options: Any) -> Glyphs:
-    return Glyphs(**{"alphabets": 4, "characters": 3, "drawings": 2, **options})
-
-
-def test_glyphs_are_named_and_split_by_alphabet() -> None:
-    small().check()
-    found = rows(small())
-    assert len(found) == 4 * 3 * 2
-    assert found[0] == ("alphabet00/character00/00", "alphabet00/character00", "train")
-    assert len({name for _, name, _ in found}) == 12
-    assert {name.partition("/")[0] for _, name, split in found if split == "test"} == {"alphabet03"}
-
-
-def test_glyphs_are_the_same_every_time_and_others_for_another_seed() -> None:
-    first, again, other = pixels(small()), pixels(small()), pixels(small(seed=1))
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not any(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
-    more = pixels(small(alphabets=5))
-    assert all(np.array_equal(a, b) for a, b in zip(first, more[: len(first)], strict=True))
-
-
-def test_drawings_of_a_character_differ_but_less_than_characters_do() -> None:
-    images = np.stack(pixels(small(drawings=6))).astype(float).reshape(12, 6, -1)
-    means = images.mean(axis=1)
-    within = np.linalg.norm(images - means[:, None], axis=-1).mean()
-    between = np.linalg.norm(images[:, None] - means[None, :, None], axis=-1).mean()
-    assert 0 < within < 0.8 * between
-    assert (images.mean(axis=-1) > 255 * 0.02).all()  # there is ink in each
-    assert images.mean() < 255 * 0.4  # on dark paper
-
-
-def test_the_fingerprint_of_glyphs_is_of_their_options() -> None:
-    assert small().fingerprint() == small().fingerprint()
-    changed = [small(**{name: 5}).fingerprint() for name in vars(small())]
-    assert len({small().fingerprint(), *changed}) == 6
-
-
-def test_numbers_that_are_too_small_are_all_named() -> None:
-    with pytest.raises(UserError) as error:
-        Glyphs(alphabets=1, drawings=0, jitter=-0.1).check()
-    assert error.value.problems == (
-        "dataset.alphabets=1: 2 or more",
-        "dataset.drawings=0: 2 or more",
-        "dataset.jitter=-0.1: 0 or more",
-    )
