@@ -90,7 +90,11 @@ def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: Da
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
-            arrays.labels, rows["source", "train"], options.val_fraction, options.split_seed
+            arrays.labels,
+            rows["source", "train"],
+            options.val_fraction,
+            options.split_seed,
+            options.split_by == "class",
         )
     table = Table(
         arrays.inputs(),
