@@ -52,7 +52,8 @@ def behaviour_distance(
     Args:
         maps: Of the network that learns.
         reference: Of the one that it started from.
-        attention: Weights a of the channels, of sum 1; equal ones leave half the mean square of an element.
+        attention: Weights a of the channels, of sum 1. With equal ones half the mean square of an
+            element is left.
     """
     squares = (maps.float() - reference.float()).square()
     by_channel = squares.reshape(*squares.shape[:2], -1).mean(dim=(0, 2))

@@ -46,9 +46,6 @@ class DELTA(Strategy):
         head_decay: Weight of the head's norm, at least 0; [1] has 0.01.
         attention: Weigh channels by importance; ``false`` weighs all equally.
 
-    Raises:
-        ValueError: A backbone that does not give its maps.
-
     References:
         [0] Li et al., DELTA: deep learning transfer using feature map with attention for
             convolutional networks, ICLR 2019.
@@ -87,7 +84,8 @@ class DELTA(Strategy):
             self.register_buffer(f"attention_{number}", torch.full((channels,), 1 / channels))
 
     def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
-        """Measures the attention."""
+        """Takes the copy, in a pipeline of what the step before left, and measures attention."""
+        self.reference.load_state_dict(net.backbone.state_dict())
         if not self.attention:
             return
         probe = self._probe(data)

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from tltool.backbones.base import Net
 from tltool.losses.regularisation import flat, l2, l2_sp
-from tltool.strategies.base import Batch, DataSpec, Losses, Strategy
+from tltool.strategies.base import Batch, DataSpec, Losses, StageData, Strategy
 from tltool.strategies.supervised import supervised
 
 
@@ -45,9 +46,13 @@ class L2SP(Strategy):
         self.alpha, self.beta = alpha, beta
 
     def build(self, net: Net, spec: DataSpec) -> None:
-        """Keeps the starting point; not in checkpoints, since a resumed run builds it again."""
-        start = flat(p.detach() for p in net.backbone.parameters())
-        self.register_buffer("start", start, persistent=False)
+        """Makes room for the starting point."""
+        self.register_buffer("start", flat(p.detach() for p in net.backbone.parameters()))
+
+    @torch.no_grad()
+    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Takes the starting point: in a pipeline, what the step before left."""
+        self.start.copy_(flat(net.backbone.parameters()))
 
     def param_groups(self, net: Net, stage: int) -> list[dict[str, Any]]:
         """Returns backbone and head, without the optimiser's decay where a penalty takes over."""
