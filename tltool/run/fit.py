@@ -89,9 +89,13 @@ def fit(
         parts.model.learner.load_state_dict(checkpoint.learner)
     if checkpoint.evaluation:
         evaluation.load_state(checkpoint.evaluation)
+    elif checkpoint.learner is None:
+        evaluation.before_training()
+        checkpoint.evaluation = evaluation.state()
     for number in range(checkpoint.stage, len(stages)):
         stage, budget = stages[number], plan[number]
         last = number == len(stages) - 1
+        parts.model.strategy.stage = number
         with stage_inputs(parts, stage, console), tracked(console, stage.name) as update:
             data = TrainingExamples(parts, stage)
             if checkpoint.step == 0:
@@ -118,7 +122,9 @@ def fit(
             evaluation.after_stage(number)
         if selection.scored_on is None:
             selection.better(sum(b.epochs for b in plan), None)
-        checkpoint.stage, checkpoint.step, checkpoint.optimizer = number + 1, 0, None
+        checkpoint.stage, checkpoint.step = number + 1, 0
+        if last or not stages[number + 1].keep_optimizer:
+            checkpoint.optimizer = None
         checkpoint.run_step = monitor.steps_before + budget.steps
         checkpoint.learner = parts.model.learner.state_dict()
         checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds
