@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tltool.backbones.base import Input, Net
-from tltool.strategies.base import Batch, DataSpec, Losses, Strategy
+from tltool.strategies.base import Batch, DataSpec, Losses, StageData, Strategy
 from tltool.strategies.task_heads import TaskHeads, task_losses
 
 
@@ -23,9 +23,14 @@ class SingleTask(Strategy):
     feed: ClassVar[str] = "heads"
 
     def build(self, net: Net, spec: DataSpec) -> None:
-        """Creates the heads, and a copy of the backbone for every task but the first."""
+        """Creates the heads, and a backbone for every task but the first."""
         self.heads = TaskHeads(net.backbone.num_features, spec.tasks)
         self.others = nn.ModuleList(copy.deepcopy(net.backbone) for _ in self.heads.tasks[1:])
+
+    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Starts all backbones from the run's as it is now: a step before may have trained it."""
+        for backbone in self.others:
+            backbone.load_state_dict(net.backbone.state_dict())
 
     def param_groups(self, net: Net, stage: int) -> list[dict[str, Any]]:
         """Returns backbones and heads; the network's own head is not used."""
