@@ -57,7 +57,7 @@ def data_for(domains: "Domains") -> Callable[[str], list[str]]:
     folders = domains.overrides()
     data = {
         "contexts": [*folders, "dataset.contexts=3", "dataset.target=null"],
-        "heads": ["dataset=multi_mnist", "dataset.pairs=60"],
+        "heads": ["dataset=multi_mnist", "dataset.pairs=30", "dataset.batch_size=8"],
         "group": ["dataset=colored_digits", "dataset.examples=60"],
     }
     return lambda feed: data.get(feed, folders)

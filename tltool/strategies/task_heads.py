@@ -29,10 +29,8 @@ class TaskHeads(nn.Module):
         return {task: head(f) for task, head, f in parts}
 
 
-def task_losses(
-    logits: Mapping[str, Tensor], y: Mapping[str, Tensor], weight: float = 1.0
-) -> Losses:
-    """Returns the term ``classification_<task>``, ``weight * CE``, of each task.
+def task_losses(logits: Mapping[str, Tensor], y: Mapping[str, Tensor]) -> Losses:
+    """Returns the term ``classification_<task>``, the cross-entropy, of each task.
 
     The metrics are ``accuracy_<task>``, and ``accuracy``, their mean. Examples whose label of a
     task is -1 count for the other tasks only.
@@ -40,8 +38,7 @@ def task_losses(
     Args:
         logits: ``(B, C_t)`` by task.
         y: ``(B,)`` by task.
-        weight: Of each task.
     """
-    terms = {f"classification_{t}": weight * known_cross_entropy(logits[t], y[t]) for t in y}
+    terms = {f"classification_{t}": known_cross_entropy(logits[t], y[t]) for t in y}
     metrics = {f"accuracy_{t}": accuracy(logits[t], y[t]) for t in y}
     return Losses(terms, {"accuracy": torch.stack(list(metrics.values())).mean(), **metrics})

@@ -18,6 +18,7 @@ class Reweighing(Strategy):
     The probabilities are those of the source's training examples. Examples whose group is not
     known have weight 1. It changes what a network learns only where the input shows the group, or
     something that goes with it: a network that cannot tell the groups apart has nothing to unlearn.
+    Large weights make the gradient noisy, so that it may need more steps than training without.
 
     Batch: ``x``, ``y`` (B,), ``group`` (B,), -1 where it is not known.
 

@@ -12,8 +12,9 @@ from tltool.strategies.task_heads import TaskHeads, task_losses
 class HardSharing(Strategy):
     """All tasks through one backbone f and a linear head h_t each, all equally weighted.
 
-    Minimises ``1/T sum_t CE(h_t(f(x)), y_t)``. It is the mean and not the sum, so that the backbone
-    learns at the same rate however many the tasks are ("uniform scaling" in [1]).
+    Minimises ``sum_t CE(h_t(f(x)), y_t)``. It is the sum and not the mean, so that each head learns
+    at the rate at which it would learn alone; the "uniform scaling" of [1] divides by the number
+    of tasks.
 
     Batch: ``x``, ``y`` {task: (B,)}, -1 where a label is not known.
 
@@ -35,8 +36,7 @@ class HardSharing(Strategy):
 
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
         """Returns the term ``classification_<task>`` of each task."""
-        logits = self.predict_tasks(net, batch["x"])
-        return task_losses(logits, batch["y"], weight=1 / len(logits))
+        return task_losses(self.predict_tasks(net, batch["x"]), batch["y"])
 
     def predict_tasks(self, net: Net, x: Input) -> dict[str, Tensor]:
         """Returns logits ``(B, C_t)`` of each task."""
