@@ -31,7 +31,7 @@ def test_overlay_by_hand():
 
 
 def test_no_digit_of_one_split_is_in_another():
-    table = MultiMnist(pairs=8000).read()
+    table = MultiMnist(pairs=5000).read()
     digits = digits_of(table)
     assert {name: len(of) for name, of in digits.items()} == {
         "train": 3500,
@@ -40,7 +40,7 @@ def test_no_digit_of_one_split_is_in_another():
     }
     for one, other in combinations(digits.values(), 2):
         assert not one & other
-    assert len(set(table["path"])) == len(table) == 8000
+    assert len(set(table["path"])) == len(table) == 5000
 
 
 def test_labels_are_those_of_the_digits_in_their_corners(mnist):
