@@ -49,7 +49,9 @@ def save_split(folder: RunFolder, parts: Parts) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("domain", "split", "path"))
-    writer.writerows((*of_row[i], path) for i, path in enumerate(parts.arrays.paths))
+    left_out = ("source", "left out")
+    rows = ((*of_row.get(i, left_out), path) for i, path in enumerate(parts.arrays.paths))
+    writer.writerows(rows)
     folder.write_text("splits.csv", text.getvalue())
 
 
