@@ -35,14 +35,27 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def cache_folder(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """Keeps every test away from the user's cache."""
+@pytest.fixture(scope="session", autouse=True)
+def cache_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keeps all tests, and what they share, away from the user's cache."""
     folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setenv("TLTOOL_CACHE", str(folder))
-    yield folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLTOOL_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def cache_folder(cache_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Undoes, after a test, what it did to the variable."""
+    monkeypatch.setenv("TLTOOL_CACHE", str(cache_root))
+    return cache_root
+
+
+@pytest.fixture(scope="session")
+def data_for(domains: "Domains") -> Callable[[str], list[str]]:
+    """Returns the overrides of the smallest data that a feed can be served from."""
+    special = {"contexts": ["dataset.contexts=3", "dataset.target=null"]}
+    return lambda feed: [*domains.overrides(), *special.get(feed, [])]
 
 
 def _draw(label: int, rng: np.random.Generator) -> Any:

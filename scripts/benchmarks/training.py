@@ -17,6 +17,7 @@ from tltool.run.folder import RunFolder
 from tltool.run.history import History
 from tltool.run.selection import Selection
 from tltool.run.signals import Signals
+from tltool.run.subject import evaluation_of
 
 FORMATS = {True: "channels_last", False: "contiguous"}
 Loop = Iterator[object]  # every `next` makes one step
@@ -41,6 +42,7 @@ def train(parts: Parts, path: Path, history: type[History] = History, **options:
             signals=signals,
             checkpoint=Checkpoint(),
             selection=Selection("last"),
+            evaluation=evaluation_of(parts),
             warn=lambda text: None,
             console=Console(quiet=True),
         )

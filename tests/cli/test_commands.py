@@ -89,11 +89,14 @@ def test_controls_give_a_verdict(cli: Any, domains: Any, tmp_path: Path) -> None
     done = cli("train", *given)
     assert done.code == 0
     results = json.loads((run / "results.json").read_text())
-    control = json.loads((run / "controls/source_only/results.json").read_text())
-    assert results["controls"] == {"source_only": control["metrics"]}
+    names = ("source_only", "train_on_target")
+    scored = [json.loads((run / f"controls/{n}/results.json").read_text()) for n in names]
+    expected = {name: one["metrics"] for name, one in zip(names, scored, strict=True)}
+    assert results["controls"] == expected
+    assert [one["control"] for one in results["verdicts"]] == list(names)
     verdict = results["verdict"]
     metric = "target_test/accuracy"
-    gain = results["metrics"][metric] - control["metrics"][metric]
+    gain = results["metrics"][metric] - results["controls"]["source_only"][metric]
     assert verdict["gain"] == pytest.approx(gain)
     assert verdict["interval"][0] <= gain <= verdict["interval"][1]
     words = {"positive": "dann helped", "none": "no clear effect of dann", "negative": "dann hurt"}

@@ -4,6 +4,7 @@ import torch
 
 from tltool.data.datamodule import DataModule
 from tltool.data.feeds.pair import Pair
+from tltool.data.feeds.plain import Plain
 from tltool.data.preprocessing import Preprocessing
 from tltool.data.table import Table
 from tltool.data.transforms import Prepare
@@ -22,13 +23,31 @@ def module(augment: str = "none") -> DataModule:
 
 def test_an_epoch_holds_the_steps_that_are_served():
     data = module()
-    data.serve("pair", range(2, 5))
+    data.choose("pair", {}, first=0)
+    data.serve(range(2, 5))
     batches = list(data.train_dataloader())
     feed = Pair(data.table, 4, seed=5)
     assert len(batches) == 3
     for step, batch in zip(range(2, 5), batches, strict=True):
         assert torch.equal(batch["source"]["y"], feed[step]["source"]["y"])
         assert torch.equal(batch["target"]["x"], feed[step]["target"]["x"])
+
+
+def test_a_later_stage_goes_on_where_the_one_before_ended():
+    data = module()
+    data.choose("plain", {"domain": "source"}, first=7)
+    data.serve(range(2, 4))
+    feed = Plain(data.table, 4, seed=5)
+    for step, batch in zip(range(9, 11), data.train_dataloader(), strict=True):
+        assert torch.equal(batch["y"], feed[step]["y"])
+
+
+def test_the_examples_of_a_feed_come_once_in_order_and_unchanged():
+    data = module(augment="flip_crop")
+    batches = list(data.examples("plain", {"domain": "target"}, torch.device("cpu")))
+    assert torch.cat([batch["y"] for batch in batches]).tolist() == list(range(12, 20))
+    x = torch.cat([batch["x"] for batch in batches])
+    torch.testing.assert_close(x, data.table.x[12:] / 255)
 
 
 def test_every_x_of_a_batch_is_prepared_and_nothing_else():

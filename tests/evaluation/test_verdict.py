@@ -66,5 +66,5 @@ def test_a_higher_level_is_a_wider_interval_and_more_examples_a_narrower_one():
 
 
 def test_other_examples_cannot_be_compared():
-    with pytest.raises(ValueError, match=r"not the same examples: \(3,\) and \(2,\)"):
+    with pytest.raises(ValueError, match=r"not the same units: \(3,\) and \(2,\)"):
         paired_interval(answers(3, 0), answers(2, 0))

@@ -35,9 +35,9 @@ dann helped: +29.8 points on target_test/accuracy against source_only, 95 % inte
 
 warning: the discriminator is constant
 selection   epoch 12 of 12, chosen by rule `last`; target labels were not used
-images      2,500 source train, 500 target test
+examples    2,500 source train, 500 target test
 model       1,234,567 total parameters
-time        1 min 32 s, 1,630 images/s
+time        1 min 32 s, 1,630 examples/s
 run         {run}
 report      {run}/report.html
 """  # noqa: E501

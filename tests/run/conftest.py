@@ -18,6 +18,7 @@ from tltool.data.preprocessing import Preprocessing
 from tltool.data.readers.base import Reader
 from tltool.data.table import Table
 from tltool.data.transforms import Prepare
+from tltool.evaluation.domains import Domains
 from tltool.learner import Learner
 from tltool.optim import SGD, OptimizerConfig
 from tltool.run.build import Parts
@@ -29,6 +30,7 @@ from tltool.run.history import History, Loggers
 from tltool.run.model import Model
 from tltool.run.selection import Selection
 from tltool.run.signals import Signals
+from tltool.run.subject import subject_of
 from tltool.strategies.base import DataSpec, Strategy
 
 # (domain, split) -> rows of the toy table.
@@ -105,6 +107,7 @@ def toy_parts() -> Callable[..., Parts]:
                 splits=np.array([]),
                 paths=[f"row/{i}" for i in range(50)],
                 class_names=list(table.class_names),
+                columns={},
                 skipped=["row/bad"],
                 fingerprint="toy",
                 from_cache=False,
@@ -147,6 +150,7 @@ def toy_fit(tmp_path: Path) -> Callable[..., Fitted]:
                 signals=signals,
                 checkpoint=fitted.checkpoint,
                 selection=fitted.selection,
+                evaluation=Domains(subject_of(parts)),
                 warn=fitted.warned.append,
                 console=Console(quiet=True),
             )

@@ -8,21 +8,20 @@ from safetensors import safe_open
 from torch import nn
 
 from tltool.errors import UserError
-from tltool.evaluation.domains import Predictions
+from tltool.evaluation.base import Predictions, Scores
+from tltool.evaluation.domains import Domains
 from tltool.run.folder import RunFolder
 from tltool.run.outcome import (
     MODEL,
     PREDICTIONS,
-    evaluate_splits,
     exported_spec,
-    load_correct,
     load_model,
-    main_split,
-    metrics_of,
+    load_units,
     save_model,
     save_predictions,
     save_split,
 )
+from tltool.run.subject import subject_of
 from tltool.strategies.base import Strategy
 
 
@@ -48,55 +47,25 @@ def parts(toy_parts):
     return toy_parts(Own())
 
 
-def test_every_labelled_split_but_train_is_evaluated(parts):
-    found = evaluate_splits(parts)
-    assert list(found) == ["source_test", "source_val", "target_test"]
-    rows = parts.table.rows["target", "test"]
-    assert found["target_test"].labels.tolist() == (rows % 2).tolist()
-    right = (parts.table.x[rows, 0] > 1.5).long() == parts.table.y[rows]
-    assert found["target_test"].correct.tolist() == right.tolist()
-    metrics = metrics_of(found)
-    assert metrics["target_test/accuracy"] == pytest.approx(right.float().mean().item())
-    assert len(metrics) == 6 and "source_val/class_accuracy" in metrics
-
-
-def test_unlabelled_images_are_left_out(parts):
-    y = parts.table.y.clone()
-    y[parts.table.rows["target", "test"]] = -1
-    y[parts.table.rows["source", "test"][:3]] = -1
-    table = replace(parts.table, y=y)
-    parts.datamodule.table = table
-    found = evaluate_splits(replace(parts, table=table))
-    assert list(found) == ["source_test", "source_val"]
-    assert len(found["source_test"].labels) == 5
-
-
-def test_the_run_is_about_the_target_where_there_is_one(parts):
-    found = evaluate_splits(parts)
-    assert main_split(found) == "target_test"
-    del found["target_test"]
-    assert main_split(found) == "source_test"
-    assert main_split({"source_val": found["source_val"]}) is None
-
-
-def test_predictions_read_back(parts, folder):
-    found = evaluate_splits(parts)
-    save_predictions(folder, found)
+def test_predictions_and_units_read_back(parts, folder):
+    scores = Domains(subject_of(parts)).final()
+    save_predictions(folder, scores)
     with np.load(folder.path / PREDICTIONS, allow_pickle=False) as arrays:
-        assert len(arrays.files) == 9
-        for split, predicted in found.items():
+        assert len(arrays.files) == 9 + 2
+        for split, predicted in scores.predictions.items():
             for name in ("labels", "predicted", "scores"):
                 stored, kept = arrays[f"{split}/{name}"], getattr(predicted, name)
                 assert stored.dtype == kept.dtype and (stored == kept).all()
-    for split, predicted in found.items():
-        assert (load_correct(folder.path, split) == predicted.correct).all()
+    for name, units in scores.units.items():
+        assert (load_units(folder.path, name) == units).all()
+    assert load_units(folder.path, "nothing/accuracy") is None
 
 
 def test_a_split_of_any_name_can_be_stored(folder):
-    one = np.array([1])
-    confusion = np.zeros((2, 2), np.int64)
-    save_predictions(folder, {"file": Predictions(one, one, np.ones(1, np.float32), confusion)})
-    assert load_correct(folder.path, "file").tolist() == [True]
+    one, confusion = np.array([1]), np.zeros((2, 2), np.int64)
+    predicted = Predictions(one, one, np.ones(1, np.float32), confusion)
+    save_predictions(folder, Scores({}, {"file": np.ones(1)}, {"file": predicted}))
+    assert load_units(folder.path, "file").tolist() == [1.0]
 
 
 def test_the_split_of_each_image_is_a_table(parts, folder):

@@ -6,11 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+Units = NDArray[np.float64] | NDArray[np.bool_]
 
 
-def paired_interval(
-    ours: NDArray[np.float64], control: NDArray[np.float64], level: float = 0.95
-) -> tuple[float, float]:
+def paired_interval(ours: Units, control: Units, level: float = 0.95) -> tuple[float, float]:
     """Bootstrap interval of the difference of two means over the same units.
 
     Units (test examples, episodes) are drawn with replacement, both models' scores together. The
@@ -27,7 +26,7 @@ def paired_interval(
     if ours.shape != control.shape:
         raise ValueError(f"not the same units: {ours.shape} and {control.shape}")
     # Drawing N units is drawing how often each difference occurs: there are few different ones.
-    values, counts = np.unique(ours - control, return_counts=True)
+    values, counts = np.unique(ours.astype(float) - control, return_counts=True)
     n = len(ours)
     draws = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES)
     gains = draws @ values / n
@@ -35,9 +34,7 @@ def paired_interval(
     return float(low), float(high)
 
 
-def verdict(
-    name: str, metric: str, ours: NDArray[np.float64], control: NDArray[np.float64]
-) -> dict[str, Any]:
+def verdict(name: str, metric: str, ours: Units, control: Units) -> dict[str, Any]:
     """Returns the gain over a control, its interval, and ``positive | none | negative``.
 
     Args:

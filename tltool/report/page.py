@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from tltool.report import plots, wording
+from tltool.report import drawing, matrices, plots, wording
 from tltool.report.history import Row
 
 
@@ -121,7 +121,7 @@ def _render(content: ReportContent) -> str:
     environment.filters["percent"] = wording.percent
     source = resources.files("tltool.report").joinpath("page.html.jinja").read_text("utf-8")
     results, embedding = content.results, content.embedding
-    verdict, strategy = results.get("verdict"), results.get("strategy", "the strategy")
+    grids = results.get("grids", [])
     return environment.from_string(source).render(
         title=content.title,
         facts=[
@@ -130,19 +130,21 @@ def _render(content: ReportContent) -> str:
             if key in results
         ],
         headlines=list(_headlines(results)),
-        verdict=verdict and {**verdict, "sentence": wording.verdict_sentence(strategy, verdict)},
+        verdicts=wording.verdicts(results),
         selection=wording.selection_sentence(results),
         warnings=results.get("warnings", []),
         strategies=[results.get("strategy", "this run"), *results.get("controls", {})],
         metrics=wording.metric_rows(results),
+        pictures=[matrices.grid_plot(grid) for grid in grids if grid["heat"]],
+        tables=[(grid, wording.grid_rows(grid)) for grid in grids if not grid["heat"]],
         learning=plots.learning_plots(content.history),
         confusion=[
-            plots.confusion_plot(name, counts, content.class_names)
+            matrices.confusion_plot(name, counts, content.class_names)
             for name, counts in content.confusion.items()
         ],
         splits=list(content.confusion),
         classes=_class_rows(content.confusion, content.class_names),
-        many_classes=len(content.class_names) > plots.MAX_NAMED,
+        many_classes=len(content.class_names) > drawing.MAX_NAMED,
         embedding=embedding and plots.embedding_plots(
             embedding.points.astype(float), embedding.labels, embedding.domains,
             content.class_names,

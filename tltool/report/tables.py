@@ -55,9 +55,10 @@ def results_table(results: Results, run_dir: Path) -> RenderableType:
     parts: list[RenderableType] = []
     if results.get("metrics"):
         parts += [Plainable(_metrics(results)), Text()]
-    if verdict := results.get("verdict"):
-        sentence = wording.verdict_sentence(results.get("strategy", "the strategy"), verdict)
-        parts += [Text(sentence, TONES[verdict["verdict"]]), Text()]
+    for grid in results.get("grids", []):
+        parts += [Text(grid["title"]), Plainable(_grid(grid)), Text()]
+    if verdicts := wording.verdicts(results):
+        parts += [*(Text(sentence, TONES[word]) for word, sentence in verdicts), Text()]
     parts += [Text(f"warning: {line}", "yellow") for line in results.get("warnings", [])]
     for name, value in _facts(results, run_dir):
         # A path that the terminal breaks can be copied whole, one that we break cannot.
@@ -73,6 +74,15 @@ def _metrics(results: Results) -> Table:
     for strategy in (results.get("strategy", "this run"), *controls):
         table.add_column(Text(strategy), justify="right", overflow="fold")
     for name, values in wording.metric_rows(results):
+        table.add_row(Text(name), *values)
+    return table
+
+
+def _grid(grid: Mapping[str, Any]) -> Table:
+    table = Table("")
+    for name in grid["columns"]:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for name, values in wording.grid_rows(grid):
         table.add_row(Text(name), *values)
     return table
 

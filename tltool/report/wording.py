@@ -46,6 +46,26 @@ def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
     )
 
 
+def verdicts(results: Results) -> list[tuple[str, str]]:
+    """Returns, for each control, ``positive``, ``none`` or ``negative``, and the sentence."""
+    first = [results["verdict"]] if results.get("verdict") else []
+    strategy = results.get("strategy", "the strategy")
+    found = results.get("verdicts", first)
+    return [(one["verdict"], verdict_sentence(strategy, one)) for one in found]
+
+
+def grid_rows(grid: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """Returns each row's name and its values in words; see `tltool.evaluation.base.Grid`."""
+
+    def word(value: float | None) -> str:
+        if value is None:
+            return NO_VALUE
+        return percent(value) if grid["percent"] else f"{value:.4g}"
+
+    rows = zip(grid["rows"], grid["values"], strict=True)
+    return [(name, [word(value) for value in values]) for name, values in rows]
+
+
 def interval(verdict: Mapping[str, Any]) -> str:
     """Returns ``"95 % interval +25.0 to +34.1"`` for an ``interval`` of fractions."""
     low, high = verdict["interval"]

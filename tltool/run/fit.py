@@ -106,6 +106,7 @@ def fit(
     for number in range(checkpoint.stage, len(stages)):
         stage, budget = stages[number], plan[number]
         last = number == len(stages) - 1
+        parts.model.strategy.stage = number
         with stage_inputs(parts, stage, console), tracked(console, stage.name) as update:
             data = TrainingExamples(parts, stage)
             if checkpoint.step == 0:

@@ -96,8 +96,9 @@ class Strategy(nn.Module):
         needs: Importable modules that it needs beside tltool's own.
         controls: Strategies that answer "did it help?", the first one gives the verdict.
         uses_target_labels: It learns from them: a bound for others, and no method.
-        limit: Options under which it trains the network on the source's labels and nothing else;
-            ``None`` where there are none.
+        limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
+        limit_of: Another strategy; by default the one that learns from the source's labels alone.
+        stage: The one that is trained, counted from 0; the run sets it.
         manual: It steps by itself (`step`), for alternating or inner loops.
     """
 
@@ -107,7 +108,9 @@ class Strategy(nn.Module):
     controls: ClassVar[tuple[str, ...]] = ()
     uses_target_labels: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
+    limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
+    stage: int = 0
 
     def build(self, net: Net, spec: DataSpec) -> None:
         """Creates what depends on sizes: heads, discriminators, teachers, buffers.
