@@ -99,29 +99,22 @@ def plan_curve(
     Raises:
         UserError: Everything that is wrong with any of them, each line once.
     """
-    from tltool.config.compose import resolve
+    from tltool.config.compose import resolve_all
     from tltool.run.folder import slug
 
-    problems: dict[str, None] = {}
-    jobs: dict[Spot, Job] = {}
     chosen = [[f"strategy={name}"] for name in strategies or ()] or [[]]
-    for seed in seeds:
-        for strategy in chosen:
-            for text in labels:
-                typed = ["report=false", *args, *strategy, f"{KEY}={text}", f"seed={seed}"]
-                try:
-                    resolved = resolve(typed, config_dirs)
-                except UserError as error:
-                    problems.update(dict.fromkeys(error.problems))
-                    continue
-                config, choices = resolved.config, resolved.choices
-                folder = out or Path("runs/curve") / slug(config["name"] or choices["dataset"])
-                spot = Spot(choices["strategy"], text, seed)
-                name = f"{spot.strategy} {text} seed {seed}"
-                path = folder / slug(f"{name.replace('%', 'percent')}")
-                jobs[spot] = Job(name, resolved, path)
-    if problems:
-        raise UserError(*problems)
+    keys = [(seed, strategy, text) for seed in seeds for strategy in chosen for text in labels]
+    typed = [
+        ["report=false", *args, *strategy, f"{KEY}={text}", f"seed={seed}"]
+        for seed, strategy, text in keys
+    ]
+    jobs = {}
+    for (seed, _, text), one in zip(keys, resolve_all(typed, config_dirs), strict=True):
+        config, choices = one.config, one.choices
+        folder = out or Path("runs/curve") / slug(config["name"] or choices["dataset"])
+        spot = Spot(choices["strategy"], text, seed)
+        name = f"{spot.strategy} {text} seed {seed}"
+        jobs[spot] = Job(name, one, folder / slug(name.replace("%", "percent")))
     return folder, jobs
 
 

@@ -72,27 +72,27 @@ def plan_protocol(
     Raises:
         UserError: Everything that is wrong with any of them, each line once.
     """
-    from tltool.config.compose import resolve
+    from tltool.config.compose import resolve_all
     from tltool.run.folder import slug
 
+    keys = [(run, seed) for seed in seeds for run in protocol.runs]
+    typed = [
+        ["report=false", *protocol.arguments(run), *args, f"seed={seed}"] for run, seed in keys
+    ]
     needed = missing_needs(protocol, args)
-    problems = dict.fromkeys(needed)
-    jobs = {}
-    for seed in seeds:
-        for run in protocol.runs:
-            typed = ["report=false", *protocol.arguments(run), *args, f"seed={seed}"]
-            try:
-                resolved = resolve(typed, config_dirs)
-            except UserError as error:
-                problems.update(dict.fromkeys(error.problems))
-                continue
-            path = out / f"{slug(run.name)}-seed{seed}"
-            jobs[run.name, seed] = Job(f"{run.name} seed {seed}", resolved, path)
-    if problems:
+    try:
+        resolved = resolve_all(typed, config_dirs)
+    except UserError as error:
         # What is needed is said once, in the protocol's words.
-        told = tuple(f"{key} is required" for key in protocol.needs)
-        raise UserError(*(line for line in problems if not (needed and line.startswith(told))))
-    return jobs
+        told = tuple(f"{key} is required" for key in protocol.needs) if needed else ()
+        others = (line for line in error.problems if not line.startswith(told))
+        raise UserError(*needed, *others) from error
+    if needed:
+        raise UserError(*needed)
+    return {
+        (run.name, seed): Job(f"{run.name} seed {seed}", one, out / f"{slug(run.name)}-seed{seed}")
+        for (run, seed), one in zip(keys, resolved, strict=True)
+    }
 
 
 def compare(figure: Figure, finished: Mapping[tuple[str, int], Finished]) -> Comparison:
