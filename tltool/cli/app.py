@@ -2,7 +2,7 @@
 
 import typer
 
-from tltool.cli import curve, inspect, reproduce, train, use
+from tltool.cli import curve, inspect, recommend, reproduce, train, use
 
 app = typer.Typer(
     name="tltool",
@@ -18,5 +18,6 @@ app.command()(use.predict)
 app.command()(reproduce.reproduce)
 app.command()(curve.curve)
 app.command()(inspect.show)
+app.command()(recommend.recommend)
 app.command("list")(inspect.list_)
 app.command()(inspect.doctor)

@@ -99,6 +99,7 @@ def problems_of(resolved: "Resolved", path: Path, command: str, folder: str) -> 
     """
     from tltool.config.instantiate import check_needs
     from tltool.run.folder import read_config
+    from tltool.run.start import check_start
 
     config, problems = resolved.config, []
     if config["run_dir"] is not None:
@@ -109,6 +110,7 @@ def problems_of(resolved: "Resolved", path: Path, command: str, folder: str) -> 
         )
     try:
         check_needs(config)
+        check_start(config)
         if _holds_something(path) and read_config(path) != resolved.saved():
             problems.append(f"{path} holds another run: type another {folder}=FOLDER")
     except UserError as error:

@@ -30,7 +30,7 @@ def budgets(parts: Parts) -> list[Budget]:
     result, before = [], 0.0
     for stage in stages:
         feed = parts.datamodule.feed(stage.feed or parts.model.strategy.feed, stage.options)
-        amount = parts.config["steps"] or parts.config["epochs"] * len(feed)
+        amount = parts.config["steps"] or parts.config["epochs"] * feed.run_epoch
         examples = len(feed.streams) * parts.datamodule.batch_size
         after = before + stage.share / total
         # Where a stage ends is rounded, not how long it is: the stages add up to the whole.

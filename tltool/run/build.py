@@ -128,6 +128,7 @@ def _spec(table: Table) -> DataSpec:
         groups=group.names if group else (),
         group_counts=_group_counts(table, group) if group else (),
         contexts=len(table.contexts) if table.contexts else 1,
+        scenario=table.contexts.scenario if table.contexts else "",
     )
 
 

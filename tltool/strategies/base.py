@@ -26,6 +26,7 @@ class DataSpec:
         groups: Names of the groups, where the data name one.
         group_counts: Training examples of the source by group and class ``(A, C)``.
         contexts: Of how many contexts the data are, learned one after the other.
+        scenario: What is asked in each: ``task``, ``domain`` or ``class``; empty for one context.
     """
 
     num_classes: int
@@ -35,6 +36,7 @@ class DataSpec:
     groups: tuple[str, ...] = ()
     group_counts: tuple[tuple[int, ...], ...] = ()
     contexts: int = 1
+    scenario: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of training with an optimiser of its own.
+    """One stretch of training, by default with an optimiser of its own.
 
     Args:
         name: Shown on the progress bar.
@@ -69,6 +71,8 @@ class Stage:
         feed: Another feed than the strategy's own.
         options: Of the feed; see its class.
         cached_features: The backbone is frozen: compute its features once, train on them.
+        keep_optimizer: Go on with the optimiser's state, such as Adam's moments, as the stage
+            before left it; the parameter groups must be those of that stage.
     """
 
     name: str = "train"
@@ -76,6 +80,7 @@ class Stage:
     feed: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     cached_features: bool = False
+    keep_optimizer: bool = False
 
 
 class StageData(Protocol):

@@ -58,6 +58,11 @@ class Feed(Dataset[dict[str, Any]]):
         """Batches in an epoch: one pass over the longest stream."""
         return max(len(stream) for stream in self.streams.values())
 
+    @property
+    def run_epoch(self) -> int:
+        """Batches in an epoch of the run, where this feed shows a part of what it learns from."""
+        return len(self)
+
     def __getitem__(self, step: int) -> dict[str, Any]:
         """Returns the batch of a step, counted from 0 and without end."""
         return self.collate(
