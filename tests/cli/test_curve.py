@@ -38,10 +38,11 @@ def test_a_curve_has_a_point_for_every_strategy_and_number_of_labels(
     assert done.out.count("finetune") > 2 and "100%" in done.out
 
     # A second seed: what is done is kept.
-    again = cli(*typed, "seeds=0,1", "--json")
+    again = cli("curve", *given, "strategy=finetune", "labels=2", "seeds=0,1", "--json")
     assert again.code == 0
-    assert again.err.count("done before") == 4
-    assert [len(one["values"]) for one in json.loads(again.out)["points"]] == [2] * 4
+    assert again.err.count("done before") == 1
+    [point] = json.loads(again.out)["points"]
+    assert (point["seeds"], len(point["values"])) == ([0, 1], 2)
 
 
 def test_a_point_that_failed_is_told_and_left_out(cli: Any, domains: Any, tmp_path: Path) -> None:

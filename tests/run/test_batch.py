@@ -58,5 +58,5 @@ def test_jobs_run_once_and_a_failure_costs_only_itself(domains: Any, tmp_path: P
     assert error.value.problems == (
         "run_dir=x: with curve type --out=FOLDER",
         f"{tmp_path}/good holds another run: type another --out=FOLDER",
-        "hardware.devices above 1 cannot be used with curve: type it without curve",
+        "hardware.devices above 1 cannot be used with curve: only a single train takes it",
     )

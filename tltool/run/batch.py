@@ -1,7 +1,6 @@
 """Several runs, one after the other, each in a folder of its own; what is done is kept."""
 
 import gc
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tltool.errors import UserError
+from tltool.run.folder import RunFolder, read_config
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -98,7 +98,6 @@ def problems_of(resolved: "Resolved", path: Path, command: str, folder: str) -> 
         folder: The option that names another folder.
     """
     from tltool.config.instantiate import check_needs
-    from tltool.run.folder import read_config
     from tltool.run.start import check_start
 
     config, problems = resolved.config, []
@@ -106,7 +105,7 @@ def problems_of(resolved: "Resolved", path: Path, command: str, folder: str) -> 
         problems.append(f"run_dir={config['run_dir']}: with {command} type {folder}=FOLDER")
     if config["hardware"].get("devices", 1) > 1:
         problems.append(
-            f"hardware.devices above 1 cannot be used with {command}: type it without {command}"
+            f"hardware.devices above 1 cannot be used with {command}: only a single train takes it"
         )
     try:
         check_needs(config)
@@ -178,13 +177,13 @@ def run_jobs(jobs: Sequence[Job], typed: Sequence[str], console: "Console") -> l
 
 
 def _finished(job: Job) -> Finished:
-    record = json.loads((job.path / "record.json").read_text())
-    return Finished(job, _results(job.path), float(record["duration_s"]))
+    # A disk that was full from the start leaves no record.
+    seconds = RunFolder(job.path).read_json("record.json").get("duration_s", 0.0)
+    return Finished(job, _results(job.path), float(seconds))
 
 
 def _results(path: Path) -> dict[str, Any]:
-    file = path / "results.json"
-    return json.loads(file.read_text()) if file.is_file() else {}
+    return RunFolder(path).read_json("results.json")
 
 
 def _holds_something(path: Path) -> bool:
