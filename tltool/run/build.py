@@ -100,7 +100,11 @@ def _table(
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
-            arrays.labels, rows["source", "train"], options.val_fraction, options.split_seed
+            arrays.labels,
+            rows["source", "train"],
+            options.val_fraction,
+            options.split_seed,
+            options.split_by == "class",
         )
     table = Table(
         arrays.inputs(),

@@ -105,6 +105,8 @@ class Strategy(nn.Module):
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
         stage: The one that is trained, counted from 0; the run sets it.
         manual: It steps by itself (`step`), for alternating or inner loops.
+        adapts_in_episode: `classify` changes the network, or differentiates through it: it takes
+            inputs, and no features that were computed before.
     """
 
     feed: ClassVar[str] = "plain"
@@ -115,6 +117,7 @@ class Strategy(nn.Module):
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
+    adapts_in_episode: ClassVar[bool] = False
     stage: int = 0
 
     def build(self, net: Net, spec: DataSpec) -> None:

@@ -44,6 +44,7 @@ class Pipeline(Strategy):
         # What a pipeline takes and gives depends on its steps.
         self.feed = last.feed  # type: ignore[misc]
         self.controls = last.controls  # type: ignore[misc]
+        self.adapts_in_episode = last.adapts_in_episode  # type: ignore[misc]
         self.modalities = tuple(  # type: ignore[misc]
             kind for kind in last.modalities if all(kind in s.modalities for s in self._steps)
         )
