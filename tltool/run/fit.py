@@ -47,7 +47,8 @@ def stage_inputs(parts: Parts, stage: Stage, console: Console) -> Iterator[None]
     cache = bool(parts.config["dataset"]["cache"])
     # The weights as they are now: an earlier stage may have trained them.
     weights = weights_sha256(parts.model.backbone.state_dict())
-    data = [parts.arrays.fingerprint, *vars(parts.model.backbone.preprocessing).values()]
+    backbone = parts.model.backbone
+    data = [parts.arrays.fingerprint, backbone.preprocessing.describe(), backbone.variant]
     path = features_path([weights, *data, len(table.y), parts.model.hardware.precision])
     parts.model.net.to(device).eval()
     with tracked(console, "features") as update, parts.model.hardware.autocast():

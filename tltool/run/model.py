@@ -77,10 +77,8 @@ class ModelBuilder:
             net,
             self.strategy,
             Learner(net, self.strategy, optimizer, self.config["seed"]),
-            Prepare(
-                preprocessing,
-                self.config["dataset"]["augment"],
-                self.hardware.channels_last(self.backbone),
+            preprocessing.prepare(
+                self.config["dataset"]["augment"], self.hardware.channels_last(self.backbone)
             ),
         )
 
