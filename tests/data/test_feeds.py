@@ -5,6 +5,7 @@ import torch
 from tltool.data.feeds import feed_class
 from tltool.data.feeds.pair import Pair
 from tltool.data.feeds.plain import Plain
+from tltool.data.feeds.views import Views
 from tltool.data.table import Table
 from tltool.errors import UserError
 
@@ -108,3 +109,22 @@ def test_a_feed_is_found_by_the_name_of_its_module(tmp_path, monkeypatch):
     assert feed_class("two_views").__name__ == "TwoViews"
     with pytest.raises(ModuleNotFoundError):
         feed_class("missing")
+
+
+def test_views_serve_all_training_images_twice_and_no_label():
+    seen = {"source": set(), "target": set(), "both": set()}
+    for domain, rows in seen.items():
+        feed = Views(table(), batch_size=4, seed=0, domain=domain)
+        for step in range(len(feed)):
+            batch = feed[step]
+            assert batch.keys() == {"views"}
+            first, second = batch["views"]
+            assert torch.equal(first, second)
+            rows |= set(first.squeeze(1).int().tolist())
+    assert seen["source"] == set(SOURCE.tolist())  # row 3 too, which has no label
+    assert seen["target"] == set(TARGET.tolist())
+    assert seen["both"] == seen["source"] | seen["target"]
+    alone = table(rows={("source", "train"): SOURCE})
+    assert len(Views(alone, batch_size=7, seed=0)) == 1
+    with pytest.raises(UserError, match="no training images of the target"):
+        Views(alone, batch_size=7, seed=0, domain="target")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tltool.data.cache import Arrays, load_arrays
+from tltool.data.options import DataOptions
 from tltool.data.preprocessing import Tokenisation
 from tltool.data.readers.table import TableFiles
 from tltool.data.tokens import Tokenised, Tokens
@@ -121,11 +122,11 @@ def test_many_texts_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_texts_are_not_augmented() -> None:
-    prepare = WORDS.prepare("none", channels_last=True)
+    prepare = WORDS.prepare(DataOptions(), channels_last=True)
     x = {"input_ids": torch.ones(1, 2, dtype=torch.int64)}
     assert prepare(x, training=True) is x and prepare.augment == "none"
     with pytest.raises(UserError, match="dataset.augment=flip: changes images") as caught:
-        WORDS.prepare("flip", channels_last=False)
+        WORDS.prepare(DataOptions(augment="flip"), channels_last=False)
     assert len(caught.value.problems) == 1
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from tltool.data.preprocessing import Conversion
 
 Input = Tensor | dict[str, Tensor]
+
+
+class Classifier(NamedTuple):
+    """A linear classifier on features: ``f @ weight.T + bias``.
+
+    Args:
+        weight: ``(C, D)``.
+        bias: ``(C,)``.
+    """
+
+    weight: Tensor
+    bias: Tensor
 
 
 class Backbone(nn.Module):
@@ -23,6 +35,8 @@ class Backbone(nn.Module):
         provenance: Where the weights come from (library, model, weights, sha256, licence).
         variant: What decides the features beside weights and preprocessing, such as a pooling.
         channels_last_on_cpu: Whether that memory layout is the faster one on a CPU.
+        classifier: Of the classes that the weights were trained on, where they came with one. It
+            is no part of the module: not trained, not saved, not counted.
     """
 
     modality: ClassVar[str] = "image"
@@ -31,6 +45,7 @@ class Backbone(nn.Module):
     provenance: dict[str, Any]
     variant: str = ""
     channels_last_on_cpu: bool = False
+    classifier: Classifier | None = None
 
     def reset(self) -> None:
         """Throws the weights away: parameters and buffers start from random, as drawn now."""
@@ -39,6 +54,16 @@ class Backbone(nn.Module):
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns all parameters, each in one group of layers; groups run from input to output."""
         raise NotImplementedError(f"{type(self).__name__} defines no layer groups")
+
+    def forward_maps(self, x: Input) -> tuple[Tensor, list[Tensor]]:
+        """Returns the features ``(B, D)`` and the maps that they come from, from input to output.
+
+        A map is ``(B, C, *positions)``: C channels at some positions, or at none.
+
+        Raises:
+            ValueError: This model does not tell.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no maps")
 
 
 class Net(nn.Module):
@@ -65,11 +90,11 @@ class Net(nn.Module):
     @contextmanager
     def on_features(self) -> Iterator[None]:
         """Within it, inputs are cached features and the backbone is left out."""
-        self._on_features = True
+        before, self._on_features = self._on_features, True
         try:
             yield
         finally:
-            self._on_features = False
+            self._on_features = before
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:

@@ -1,9 +1,13 @@
 """The digit network of the domain-adaptation literature."""
 
+from typing import cast
+
 from torch import Tensor, nn
 
-from tltool.backbones.base import Backbone
+from tltool.backbones.base import Backbone, Input
 from tltool.data.preprocessing import Preprocessing
+
+PROVENANCE = {"library": "tltool", "model": "lenet", "weights": "random"}
 
 
 class LeNet(Backbone):
@@ -49,13 +53,14 @@ class LeNet(Backbone):
         self.channels_last_on_cpu = True  # measured: three quarters of the time, forward and back
         half = (0.5,) * channels
         self.preprocessing = Preprocessing(size=28, channels=channels, mean=half, std=half)
-        self.provenance = {"library": "tltool", "model": "lenet", "weights": "random"}
+        self.provenance = dict(PROVENANCE)
 
     def reset(self) -> None:
         """Draws all weights again, as the layers of PyTorch do at first."""
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d):
                 layer.reset_parameters()
+        self.provenance = dict(PROVENANCE)
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the two convolutions and the two linear layers, the last with its BatchNorm."""
@@ -65,6 +70,15 @@ class LeNet(Backbone):
                 groups.append([])
             groups[-1].extend(layer.parameters())
         return groups
+
+    def forward_maps(self, x: Input) -> tuple[Tensor, list[Tensor]]:
+        """Returns the features, and what the ReLUs before them give."""
+        features, maps = cast(Tensor, x), []
+        for layer in self.layers:
+            features = layer(features)
+            if isinstance(layer, nn.ReLU):
+                maps.append(features)
+        return features, maps[:-1]
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(B, channels, 28, 28)`` to ``(B, bottleneck)``."""

@@ -2,7 +2,7 @@
 
 import typer
 
-from tltool.cli import inspect, train, use
+from tltool.cli import inspect, recommend, train, use
 
 app = typer.Typer(
     name="tltool",
@@ -16,5 +16,6 @@ app.command()(train.train)
 app.command("eval")(use.evaluate)
 app.command()(use.predict)
 app.command()(inspect.show)
+app.command()(recommend.recommend)
 app.command("list")(inspect.list_)
 app.command()(inspect.doctor)

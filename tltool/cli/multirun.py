@@ -90,6 +90,7 @@ def _check(planned: "Sequence[Resolved]", sweep: Path) -> None:
 def _problems(resolved: "Resolved", path: Path) -> list[str]:
     from tltool.config.instantiate import check_needs
     from tltool.run.folder import read_config
+    from tltool.run.start import check_start
 
     config, problems = resolved.config, []
     if config["run_dir"] is not None:
@@ -98,6 +99,7 @@ def _problems(resolved: "Resolved", path: Path) -> list[str]:
         problems.append("hardware.devices above 1 cannot be used with -m: type it without -m")
     try:
         check_needs(config)
+        check_start(config)
         if (path / "config.yaml").exists() and read_config(path) != resolved.saved():
             problems.append(f"{path} holds another run: type another {SWEEP_DIR}=FOLDER")
     except UserError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tltool.config import grammar
+from tltool.config.nested import expand
 from tltool.config.schema import GROUPS
 from tltool.config.tree import ConfigTree
 from tltool.config.validate import Binder
@@ -120,7 +121,7 @@ def resolve_node(
         if option is not None and not str(group).startswith("hydra/")
     }
     texts = {arg.partition("=")[0].lstrip("+~"): arg for arg in args}
-    return _bind(OmegaConf.create(plain), Binder(chosen, texts))
+    return _bind(OmegaConf.create(plain), Binder(chosen, texts), ConfigTree())
 
 
 def from_run(
@@ -147,7 +148,7 @@ def from_run(
     composed, _ = tree.compose([f"{group}={option}" for group, option in chosen.items()])
     base.update({group: composed.get(group) for group in chosen})
     choices = {**dict(config.get("choices") or {}), **chosen}
-    return _finish(base, choices, typed, dropped, problems)
+    return _finish(tree, base, choices, typed, dropped, problems)
 
 
 def load_option(group: str, option: str, config_dirs: ConfigDirs = ()) -> dict[str, Any]:
@@ -156,7 +157,10 @@ def load_option(group: str, option: str, config_dirs: ConfigDirs = ()) -> dict[s
     Raises:
         UserError: There is no such option, or it is not valid.
     """
-    tree = ConfigTree(config_dirs)
+    return _option(ConfigTree(config_dirs), group, option)
+
+
+def _option(tree: ConfigTree, group: str, option: str) -> dict[str, Any]:
     if not tree.has(group, option):
         raise UserError(_no_option(tree, group, option, f"{group}={option}"))
     node = _lenient(tree, {group: option}).config[group]
@@ -199,10 +203,11 @@ def _resolve(tree: ConfigTree, args: Sequence[str]) -> Resolved:
         )
     except UserError as error:
         raise UserError(*problems, *error.problems) from error
-    return _finish(composed, choices, typed, dropped, problems)
+    return _finish(tree, composed, choices, typed, dropped, problems)
 
 
 def _finish(
+    tree: ConfigTree,
     config: Mapping[str, Any],
     choices: Mapping[str, str],
     typed: grammar.Typed,
@@ -215,13 +220,15 @@ def _finish(
         if not one.is_sweep_override() and one.key_or_group.split(".")[0] not in dropped
     ]
     applied, unfit = grammar.apply(config, values)
-    return _bind(applied, Binder(choices, typed.texts, dropped, problems + unfit))
+    return _bind(applied, Binder(choices, typed.texts, dropped, problems + unfit), tree)
 
 
-def _bind(config: DictConfig, binder: Binder) -> Resolved:
+def _bind(config: DictConfig, binder: Binder, tree: ConfigTree) -> Resolved:
     bound = binder.bind(config)
     if binder.problems:
         raise UserError(*dict.fromkeys(binder.problems))
+    if problems := expand(bound, lambda group, option: _option(tree, group, option)):
+        raise UserError(*dict.fromkeys(problems))
     return Resolved(bound, dict(binder.choices))
 
 
@@ -232,6 +239,7 @@ def _lenient(tree: ConfigTree, choices: Mapping[str, str]) -> Resolved:
     composed, chosen = tree.compose([grammar.group_override(*pair) for pair in choices.items()])
     binder = Binder(chosen)
     bound = binder.bind(OmegaConf.create(composed))
+    binder.problems += expand(bound, lambda group, option: _option(tree, group, option))
     wrong = [problem for problem in binder.problems if " is required: " not in problem]
     if wrong:
         raise UserError(*wrong)

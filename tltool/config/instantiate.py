@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tltool.config.kinds import Kind
+from tltool.config.nested import nodes
 from tltool.config.schema import GROUPS
 from tltool.config.signature import class_attribute, signature_of
 from tltool.config.targets import locate
@@ -68,8 +69,8 @@ def check_needs(config: Mapping[str, Any]) -> None:
     Raises:
         UserError: One line for each node that lacks packages.
     """
-    nodes = [config[group] for group in GROUPS if group in config]
-    problems = [problem for node in nodes if (problem := _missing(node["_target_"]))]
+    given = {group: config[group] for group in GROUPS if group in config}
+    problems = [problem for node in nodes(given) if (problem := _missing(node["_target_"]))]
     if problems:
         raise UserError(*problems)
 
@@ -109,7 +110,9 @@ def _import(target: str) -> Any:
 
 
 def _from_plain(kind: Kind, value: Any) -> Any:
-    """Turns lists into tuples and texts into paths where the annotation wants those."""
+    """Makes objects of options, tuples of lists, paths of texts, where the annotation says so."""
+    if isinstance(value, list) and kind.args and kind.args[0].name == "option":
+        return [instantiate(node) for node in value]
     if isinstance(value, list) and kind.contains("tuple"):
         return tuple(value)
     if isinstance(value, str) and kind.contains("Path") and not kind.contains("str"):

@@ -4,6 +4,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+from tltool.config.schema import GROUPS
 from tltool.config.targets import Module, lookup_expression
 from tltool.errors import did_you_mean
 
@@ -18,10 +19,11 @@ class Kind:
 
     Args:
         name: ``int``, ``float``, ``str``, ``bool``, ``None``, ``Path``, ``Literal``, ``union``,
-            ``list``, ``tuple``, ``dict``, ``any`` (no or any type), or ``other`` (a type whose
+            ``list``, ``tuple``, ``dict``, ``option`` (of the group that its class is called like),
+            ``any`` (no or any type), or ``other`` (a type whose
             values no configuration can hold, or an annotation that is not understood).
         args: Element kinds: alternatives of a union; items of a list; key and value of a dict.
-        values: Of a Literal.
+        values: Of a Literal; the group of an option.
         fixed: A tuple with one kind for each of its items, as ``tuple[int, int]``.
     """
 
@@ -37,6 +39,8 @@ class Kind:
             return " or ".join(str(kind) for kind in self.args)
         if self.name in ("list", "tuple"):
             return "list of " + ", ".join(str(kind) for kind in self.args) if self.args else "list"
+        if self.name == "option":
+            return f"{self.values[0]} option"
         return {"None": "null", "Path": "str", "other": "any"}.get(self.name, self.name)
 
     def contains(self, name: str) -> bool:
@@ -73,6 +77,8 @@ def convert(kind: Kind, value: Any) -> Any:
     """
     if kind.name in ("any", "other"):
         return value
+    if kind.name == "option":
+        return _convert_option(kind, value)
     if kind.name == "union":
         return _convert_union(kind, value)
     if kind.name == "Literal":
@@ -107,6 +113,8 @@ def _parse_name(module: Module, node: ast.expr) -> Kind:
     found = lookup_expression(module, node)
     if found and isinstance(found.node, ast.Assign | ast.AnnAssign):
         return parse_kind(found.module, found.node.value)
+    if found and isinstance(found.node, ast.ClassDef) and name.lower() in GROUPS:
+        return Kind("option", values=(name.lower(),))
     return OTHER
 
 
@@ -159,6 +167,15 @@ def _convert_items(kind: Kind, value: Any) -> list[Any]:
             raise ValueError(f"{len(kind.args)} items wanted, {len(value)} given")
         return [convert(item, entry) for item, entry in zip(kind.args, value, strict=True)]
     return [convert(kind.args[0], entry) for entry in value] if kind.args else list(value)
+
+
+def _convert_option(kind: Kind, value: Any) -> Any:
+    """Takes a name, a name with values (`{dann: {hidden: 64}}`), or a node."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and ("_target_" in value or len(value) == 1):
+        return value
+    raise ValueError(f"{kind} wanted: NAME or {{NAME: {{key: value}}}}")
 
 
 def _convert_scalar(kind: Kind, value: Any) -> Any:

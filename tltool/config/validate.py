@@ -83,6 +83,19 @@ class Binder:
         self._check_numbers(resolved)
         return resolved
 
+    def bind_values(
+        self, group: str, node: dict[str, Any], values: Mapping[str, Any], prefix: str
+    ) -> list[str]:
+        """Sets values in a node, checked; returns what is wrong with them, one line each."""
+        taken = group_options(group, node["_target_"])
+        for key, value in values.items():
+            if key in taken:
+                node[key] = value
+            else:
+                self._unknown_option(group, key, value, {group: taken})
+        self._check(f"{prefix}.{self.choices[group]}.", node, taken)
+        return self.problems
+
     def _options_of(self, group: str, node: Any) -> Options | None:
         if group in self.skip:
             return None

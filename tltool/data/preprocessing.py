@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tltool.errors import UserError
 
 if TYPE_CHECKING:
+    from tltool.data.options import DataOptions
     from tltool.data.store import Store
     from tltool.data.transforms import Prepare
 
@@ -37,11 +38,11 @@ class Conversion(ABC):
         """Returns what makes, keeps and reads the stored examples."""
 
     @abstractmethod
-    def prepare(self, augment: Augment, channels_last: bool) -> Prepare:
+    def prepare(self, options: DataOptions, channels_last: bool) -> Prepare:
         """Returns what turns a batch of stored examples into the backbone's.
 
         Args:
-            augment: See `tltool.data.options.DataOptions`.
+            options: How batches are changed at random.
             channels_last: Lay images out as the faster kernels want them.
 
         Raises:
@@ -81,11 +82,13 @@ class Preprocessing(Conversion):
 
         return Decoded(self)
 
-    def prepare(self, augment: Augment, channels_last: bool) -> Prepare:
+    def prepare(self, options: DataOptions, channels_last: bool) -> Prepare:
         """Returns what normalises pixels, after random changes."""
         from tltool.data.transforms import Prepare
+        from tltool.data.views import Views
 
-        return Prepare(self, augment, channels_last)
+        views = Views(options.view_area, options.view_flip, options.view_jitter, options.view_blur)
+        return Prepare(self, options.augment, channels_last, views)
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,13 @@ class Tokenisation(Conversion):
 
         return Tokenised(self)
 
-    def prepare(self, augment: Augment, channels_last: bool) -> Prepare:
+    def prepare(self, options: DataOptions, channels_last: bool) -> Prepare:
         """Returns what leaves batches as they are."""
         from tltool.data.transforms import Unchanged
 
-        if augment != "none":
+        if options.augment != "none":
             raise UserError(
-                f"dataset.augment={augment}: changes images, and the backbone takes text: "
+                f"dataset.augment={options.augment}: changes images, and the backbone takes text: "
                 "type dataset.augment=none"
             )
         return Unchanged()

@@ -131,6 +131,9 @@ class Evaluation:
         """Returns one figure of a split, the higher the better, for choosing an epoch."""
         raise NotImplementedError(f"{type(self).__name__} does not choose")
 
+    def before_training(self) -> None:
+        """Runs once, before the first step."""
+
     def after_stage(self, stage: int) -> None:
         """Runs when a stage is over."""
 

@@ -103,7 +103,11 @@ def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: Da
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
-            arrays.labels, rows["source", "train"], options.val_fraction, options.split_seed
+            arrays.labels,
+            rows["source", "train"],
+            options.val_fraction,
+            options.split_seed,
+            options.split_by == "class",
         )
     table = Table(
         arrays.inputs(),
@@ -131,6 +135,7 @@ def _spec(table: Table) -> DataSpec:
         groups=group.names if group else (),
         group_counts=_group_counts(table, group) if group else (),
         contexts=len(table.contexts) if table.contexts else 1,
+        scenario=table.contexts.scenario if table.contexts else "",
     )
 
 

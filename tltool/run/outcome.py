@@ -16,10 +16,9 @@ from tltool.errors import UserError
 from tltool.evaluation.base import Scores
 from tltool.learner import Learner
 from tltool.run.build import Parts
-from tltool.run.folder import RunFolder
+from tltool.run.folder import MODEL, RunFolder
 from tltool.strategies.base import DataSpec
 
-MODEL = "model.safetensors"
 PREDICTIONS = "predictions.npz"
 
 
@@ -100,4 +99,5 @@ def exported_spec(run: Path) -> DataSpec:
         tuple(spec["groups"]),
         tuple(map(tuple, spec["group_counts"])),
         spec["contexts"],
+        spec["scenario"],
     )
