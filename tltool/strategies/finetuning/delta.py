@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tltool.backbones.base import Net
+from tltool.data.preprocessing import Preprocessing
 from tltool.losses.classification import accuracy
 from tltool.losses.regularisation import behaviour_distance, channel_attention, flat, l2
 from tltool.strategies.base import Batch, DataSpec, Losses, StageData, Strategy
@@ -76,6 +77,7 @@ class DELTA(Strategy):
         self.classes = spec.num_classes
         self.reference = copy.deepcopy(net.backbone).requires_grad_(False).eval()
         to = net.backbone.preprocessing
+        assert isinstance(to, Preprocessing)  # by `modalities`
         with torch.no_grad():
             _, maps = self.reference.forward_maps(torch.zeros(1, to.channels, to.size, to.size))
         self.maps = len(maps)
