@@ -107,3 +107,10 @@ def test_validation_does_not_depend_on_the_order_of_the_rows():
     _, again = hold_out_validation(labels, np.sort(indices), 0.2, seed=7)
     _, other = hold_out_validation(labels, indices, 0.2, seed=8)
     assert val.tolist() == again.tolist() != other.tolist()
+
+
+def test_validation_may_be_whole_classes():
+    labels = np.arange(100) % 10
+    train, val = hold_out_validation(labels, np.arange(100), 0.2, seed=0, by_class=True)
+    assert sorted([*train, *val]) == list(range(100))
+    assert len(set(labels[val])) == 2 and not set(labels[val]) & set(labels[train])

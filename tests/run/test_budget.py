@@ -1,5 +1,6 @@
 import pytest
 
+from tltool.data.contexts import in_contexts
 from tltool.run.budget import Budget, budgets
 from tltool.strategies.base import Stage, Strategy
 
@@ -57,3 +58,11 @@ def test_stages_add_up_to_the_steps_asked_for(toy_parts):
 def test_a_stage_has_at_least_one_step(toy_parts):
     parts = toy_parts(Staged(Stage(share=100), Stage(share=1)), steps=10)
     assert [budget.steps for budget in budgets(parts)] == [10, 1]
+
+
+def test_contexts_learned_in_turn_have_as_many_epochs_each_as_are_asked_for(toy_parts):
+    stages = [Stage(feed="contexts", options={"context": i}) for i in range(2)]
+    parts = toy_parts(Staged(*stages), steps=None, epochs=3)
+    parts.datamodule.table = in_contexts(parts.table, 2, "class", seed=0)
+    # 8 of 16 source images in each, in batches of 4
+    assert budgets(parts) == [Budget(6, 2, 4), Budget(6, 2, 4)]

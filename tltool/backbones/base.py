@@ -84,11 +84,11 @@ class Net(nn.Module):
     @contextmanager
     def on_features(self) -> Iterator[None]:
         """Within it, inputs are cached features and the backbone is left out."""
-        self._on_features = True
+        before, self._on_features = self._on_features, True
         try:
             yield
         finally:
-            self._on_features = False
+            self._on_features = before
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:

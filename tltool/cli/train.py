@@ -97,8 +97,10 @@ def _train(resolved: "Resolved", path: Path, console: "Console") -> None:
     from tltool.data.readers import checked_reader
     from tltool.run.folder import RUN_DIR_VARIABLE
     from tltool.run.ranks import is_main_process
+    from tltool.run.start import check_start
 
     check_needs(resolved.config)
+    check_start(resolved.config)
     checked_reader(resolved.config["dataset"])
     if resolved.config["hardware"].get("devices", 1) > 1:
         # Read when torch is imported: its remarks on DDP are on choices that are deliberate here.

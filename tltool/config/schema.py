@@ -22,7 +22,7 @@ class Group:
 GROUPS = {
     group.name: group
     for group in (
-        Group("backbone"),
+        Group("backbone", shared="tltool.backbones.options.BackboneOptions"),
         Group("strategy"),
         Group("dataset", shared="tltool.data.options.DataOptions"),
         Group("hardware"),
@@ -54,6 +54,10 @@ class Experiment:
         evaluation: What is measured at the end; by default what the strategy's feed brings.
         selection: Which epoch's weights are kept: the last, the best on held-out source images,
             or, for study only, the best on the target's test images.
+        forgetting: Also measure what is lost of what the backbone was trained on before: ``run`` on
+            the test data of the run that `backbone.init_from` names; or a folder of images, in it
+            a folder for each class, named by its number in the classifier that the weights came
+            with.
         controls: Also run the control strategies and say whether the strategy helped.
         report: Write report.html.
         log_every: Steps between two rows of metrics.
@@ -73,6 +77,7 @@ class Experiment:
     name: str | None = None
     evaluation: Literal["domains", "representation", "episodes", "tasks", "contexts"] | None = None
     selection: Literal["last", "source_val", "oracle"] = "last"
+    forgetting: str | None = None
     controls: bool = False
     report: bool = True
     log_every: int = 10

@@ -1,5 +1,6 @@
 """Parts a table into contexts, for learning one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -10,6 +11,7 @@ from tltool.data.table import Contexts, Table
 from tltool.errors import UserError
 
 Scenario = Literal["task", "domain", "class"]
+NAMED = 3  # classes of a context that fit into its name
 
 
 def in_contexts(table: Table, number: int, scenario: Scenario, seed: int) -> Table:
@@ -44,12 +46,20 @@ def in_contexts(table: Table, number: int, scenario: Scenario, seed: int) -> Tab
     labelled = table.y >= 0
     at = place[table.y.clamp_min(0)]
     of = torch.where(labelled, at // size, -1)
+    contexts = [sorted(order[i * size : (i + 1) * size]) for i in range(number)]
+    called = tuple(_name(i, [table.class_names[c] for c in own]) for i, own in enumerate(contexts))
     if scenario == "domain":
         names = tuple(f"class {i + 1} of a context" for i in range(size))
         classes = torch.ones(number, size, dtype=torch.bool)
         y = torch.where(labelled, at % size, -1)
-        return replace(table, y=y, class_names=names, contexts=Contexts(of, classes, scenario))
+        parted = Contexts(of, classes, scenario, called)
+        return replace(table, y=y, class_names=names, contexts=parted)
     classes = torch.ones(number, total, dtype=torch.bool)
     if scenario == "task":
         classes = place.unsqueeze(0) // size == torch.arange(number).unsqueeze(1)
-    return replace(table, contexts=Contexts(of, classes, scenario))
+    return replace(table, contexts=Contexts(of, classes, scenario, called))
+
+
+def _name(context: int, classes: Sequence[str]) -> str:
+    more = ", …" if len(classes) > NAMED else ""
+    return f"{context + 1}: {', '.join(classes[:NAMED])}{more}"

@@ -93,7 +93,7 @@ class DataModule(pl.LightningDataModule):
             if key == "x" and isinstance(value, Tensor):
                 prepared[key] = self.prepare(value, training)
             elif key == "views":
-                prepared[key] = [self.prepare(view, training) for view in value]
+                prepared[key] = [self.prepare.view(x, training) for x in value]
             elif isinstance(value, dict) and key not in ("x", "y"):
                 prepared[key] = self._prepare(value, training)
             else:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tltool.data.cache import cache_root
@@ -34,6 +35,7 @@ def cached_features(
     device: torch.device,
     path: Path | None,
     progress: Callable[[int, int], None] | None = None,
+    rows: NDArray[np.int64] | None = None,
 ) -> Tensor:
     """Returns features ``(N, D)`` of all N examples, float32, in the table's order.
 
@@ -43,13 +45,15 @@ def cached_features(
         device: To compute on.
         path: Read from there if it is whole, else written; ``None`` keeps nothing.
         progress: Told how many of how many are done.
+        rows: Of these examples only, in this order.
     """
-    total = len(datamodule.table.y)
+    rows = np.arange(len(datamodule.table.y)) if rows is None else rows
+    total = len(rows)
     if path is not None and (found := _read(path, total)) is not None:
         return found
     parts, done = [], 0
     with torch.inference_mode():
-        for x, _ in datamodule.evaluation_batches(np.arange(total), device):
+        for x, _ in datamodule.evaluation_batches(rows, device):
             parts.append(compute(x).float().cpu())
             done += len(parts[-1])
             if progress is not None:

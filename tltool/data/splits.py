@@ -45,7 +45,11 @@ def assign_splits(
 
 
 def hold_out_validation(
-    labels: npt.NDArray[np.int64], indices: npt.NDArray[np.int64], fraction: float, seed: int
+    labels: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int64],
+    fraction: float,
+    seed: int,
+    by_class: bool = False,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Parts ``indices`` into training and validation, stratified by class.
 
@@ -54,13 +58,15 @@ def hold_out_validation(
         indices: (M,) rows of the table, no row twice.
         fraction: Part that becomes validation, in [0, 1).
         seed: The same rows in any order and the same seed give the same parts.
+        by_class: Hold whole classes out, that part of them, in place of a part of each.
 
     Returns:
         Rows for training and rows for validation, each sorted. A class with one image stays in
         training, so validation is empty when all have one.
     """
     rows = np.sort(indices)
-    held = held_out(labels[rows], fraction, np.random.default_rng(seed))
+    hold_out = classes_held_out if by_class else held_out
+    held = hold_out(labels[rows], fraction, np.random.default_rng(seed))
     return rows[~held], rows[held]
 
 

@@ -43,11 +43,13 @@ class Contexts:
         classes: Which classes are possible in each context ``(T, C)``, bool.
         scenario: ``task`` (the context is known), ``domain`` (the classes are the same in each)
             or ``class`` (the context is to be told too).
+        names: What each context is called.
     """
 
     of: Tensor
     classes: Tensor
     scenario: str
+    names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.classes)

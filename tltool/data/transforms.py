@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tltool.data.preprocessing import Preprocessing
+from tltool.data.views import Views
 
 
 class Prepare:
@@ -15,6 +16,7 @@ class Prepare:
         preprocessing: Gives mean and standard deviation.
         augment: See `tltool.data.options.DataOptions`.
         channels_last: Lay images out as the faster kernels want them.
+        views: Makes the views of self-supervised learning.
     """
 
     def __init__(
@@ -22,23 +24,32 @@ class Prepare:
         preprocessing: Preprocessing,
         augment: Literal["none", "flip", "flip_crop"] = "none",
         channels_last: bool = False,
+        views: Views | None = None,
     ) -> None:
         std = torch.tensor(preprocessing.std).view(1, -1, 1, 1)
         mean = torch.tensor(preprocessing.mean).view(1, -1, 1, 1)
         # (x / 255 - mean) / std as one multiplication and one addition.
         self._scale, self._shift = 1.0 / (255.0 * std), -mean / std
         self.augment, self.channels_last = augment, channels_last
+        self.views = views or Views()
 
     def __call__(self, x: Tensor, training: bool) -> Tensor:
         """Returns the prepared batch; random changes only where ``training``."""
         if x.dtype != torch.uint8:
             return x
-        if self._scale.device != x.device:
-            self._scale, self._shift = self._scale.to(x.device), self._shift.to(x.device)
         if training and self.augment != "none":
             x = random_flip(x)
             if self.augment == "flip_crop":
                 x = random_shift(x, x.shape[-1] // 8)
+        return self._normalised(x)
+
+    def view(self, x: Tensor, training: bool) -> Tensor:
+        """Returns one prepared view of each image; the image itself where not ``training``."""
+        return self._normalised(self.views(x) if training else x)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        if self._scale.device != x.device:
+            self._scale, self._shift = self._scale.to(x.device), self._shift.to(x.device)
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         x = x.to(torch.float32, memory_format=layout)
         return x.mul_(self._scale).add_(self._shift)

@@ -58,7 +58,8 @@ def predict_images(run: Path, path: Path, console: Console) -> tuple[str, int]:
     """Predicts an image, a folder of images, or the images that a table names.
 
     Returns:
-        CSV text with columns path, label and score, and how many rows it has.
+        CSV text with columns path, label and score (of several tasks: label_TASK and score_TASK
+        of each), and how many rows it has.
 
     Raises:
         UserError: It is no finished run, there are no images, or some cannot be read.
@@ -68,19 +69,20 @@ def predict_images(run: Path, path: Path, console: Console) -> tuple[str, int]:
     config = read_config(run)
     model = ModelBuilder(with_random_weights(config)).build(spec)
     load_model(run, model.learner)
-    rows: list[tuple[str, str, str]] = []
+    rows: list[dict[str, str]] = []
     with tracked(console, "predicting") as update:
         for start in range(0, len(images), BATCH):
             rows += _predict(model, spec, images[start : start + BATCH])
             update(len(rows), len(images), "")
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "label", "score"))
+    columns = list(rows[0]) if rows else ["path", "label", "score"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
     writer.writerows(rows)
     return text.getvalue(), len(rows)
 
 
-def _predict(model: Model, spec: DataSpec, paths: Sequence[Path]) -> list[tuple[str, str, str]]:
+def _predict(model: Model, spec: DataSpec, paths: Sequence[Path]) -> list[dict[str, str]]:
     pixels, problems = [], []
     for path in paths:
         try:
@@ -93,11 +95,17 @@ def _predict(model: Model, spec: DataSpec, paths: Sequence[Path]) -> list[tuple[
     model.learner.to(device).eval()
     with model.hardware.autocast():
         x = model.prepare(torch.from_numpy(np.stack(pixels)).to(device), training=False)
-        scores, predicted = model.learner.predict_logits(x).softmax(dim=1).cpu().max(dim=1)
-    return [
-        (str(path), spec.class_names[label], f"{score:.4f}")
-        for path, label, score in zip(paths, predicted.tolist(), scores.tolist(), strict=True)
-    ]
+        logits = model.learner.predict_tasks(x)
+    rows = [{"path": str(path)} for path in paths]
+    for task, of_task in logits.items():
+        names, suffix = (
+            spec.tasks.get(task, spec.class_names),
+            f"_{task}" if len(logits) > 1 else "",
+        )
+        scores, predicted = of_task.softmax(dim=1).cpu().max(dim=1)
+        for row, label, score in zip(rows, predicted.tolist(), scores.tolist(), strict=True):
+            row |= {f"label{suffix}": names[label], f"score{suffix}": f"{score:.4f}"}
+    return rows
 
 
 def _images(path: Path) -> list[Path]:

@@ -30,11 +30,10 @@ def budgets(parts: Parts) -> list[Budget]:
     result, before = [], 0.0
     for stage in stages:
         feed = parts.datamodule.feed(stage.feed or parts.model.strategy.feed, stage.options)
-        amount = parts.config["steps"] or parts.config["epochs"] * len(feed)
-        examples = len(feed.streams) * parts.datamodule.batch_size
+        amount = parts.config["steps"] or parts.config["epochs"] * feed.run_epoch
         after = before + stage.share / total
         # Where a stage ends is rounded, not how long it is: the stages add up to the whole.
         steps = round(amount * after) - round(amount * before)
-        result.append(Budget(max(1, steps), len(feed), examples))
+        result.append(Budget(max(1, steps), len(feed), feed.examples))
         before = after
     return result

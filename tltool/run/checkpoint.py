@@ -23,7 +23,8 @@ class Checkpoint:
         step: Steps of it that are done.
         run_step: Steps of all stages that are done.
         learner: State dict of the learner: network and strategy.
-        optimizer: State dict of the stage's optimiser; ``None`` before its first step.
+        optimizer: State dict of the stage's optimiser; before its first step that of the stage
+            before, where it goes on from there, else ``None``.
         evaluation: See `tltool.evaluation.base.Evaluation.state`.
         selection: See `tltool.run.selection.Selection`.
         fit_seconds: Time spent training so far.

@@ -22,6 +22,7 @@ from tltool.run.console import tracked
 from tltool.run.controls import run_controls
 from tltool.run.fit import fit, stage_inputs
 from tltool.run.folder import RunFolder
+from tltool.run.forgetting import forgetting
 from tltool.run.history import History
 from tltool.run.outcome import save_model, save_predictions, save_split
 from tltool.run.record import Record
@@ -164,7 +165,7 @@ def _evaluate(
         examples = sum(budget.steps * budget.examples_per_step for budget in plan)
         results = _head(run, "done") | {
             "selection": {**selection.state(), "epochs": sum(b.epochs for b in plan)},
-            "metrics": scores.metrics,
+            "metrics": scores.metrics | forgetting(parts),
             "grids": [asdict(grid) for grid in scores.grids],
             "counts": counts(parts),
             "timing": {

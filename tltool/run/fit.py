@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 import pytorch_lightning as pl
 from rich.console import Console
 
-from tltool.backbones.base import weights_sha256
-from tltool.data.features import cached_features, features_path
 from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts
 from tltool.run.checkpoint import Checkpoint
 from tltool.run.console import tracked
+from tltool.run.features import frozen_features
 from tltool.run.folder import RunFolder
 from tltool.run.history import History
 from tltool.run.monitor import Monitor
@@ -43,21 +42,8 @@ def stage_inputs(parts: Parts, stage: Stage, console: Console) -> Iterator[None]
     if not stage.cached_features or parts.datamodule.prepare.augment != "none":
         yield
         return
-    device, table = parts.model.hardware.device, parts.table
-    cache = bool(parts.config["dataset"]["cache"])
-    # The weights as they are now: an earlier stage may have trained them.
-    weights = weights_sha256(parts.model.backbone.state_dict())
-    data = [parts.arrays.fingerprint, *vars(parts.model.backbone.preprocessing).values()]
-    path = features_path([weights, *data, len(table.y), parts.model.hardware.precision])
-    parts.model.net.to(device).eval()
-    with tracked(console, "features") as update, parts.model.hardware.autocast():
-        features = cached_features(
-            parts.model.net.features,
-            parts.datamodule,
-            device,
-            path if cache else None,
-            lambda done, total: update(done, total, ""),
-        )
+    table = parts.table
+    features = frozen_features(parts, console)
     parts.datamodule.table = replace(table, x=features)
     try:
         with parts.model.net.on_features():
@@ -103,6 +89,9 @@ def fit(
         parts.model.learner.load_state_dict(checkpoint.learner)
     if checkpoint.evaluation:
         evaluation.load_state(checkpoint.evaluation)
+    elif checkpoint.learner is None:
+        evaluation.before_training()
+        checkpoint.evaluation = evaluation.state()
     for number in range(checkpoint.stage, len(stages)):
         stage, budget = stages[number], plan[number]
         last = number == len(stages) - 1
@@ -133,7 +122,9 @@ def fit(
             evaluation.after_stage(number)
         if selection.scored_on is None:
             selection.better(sum(b.epochs for b in plan), None)
-        checkpoint.stage, checkpoint.step, checkpoint.optimizer = number + 1, 0, None
+        checkpoint.stage, checkpoint.step = number + 1, 0
+        if last or not stages[number + 1].keep_optimizer:
+            checkpoint.optimizer = None
         checkpoint.run_step = monitor.steps_before + budget.steps
         checkpoint.learner = parts.model.learner.state_dict()
         checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds

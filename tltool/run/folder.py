@@ -16,6 +16,7 @@ from tltool.errors import RunError, UserError
 from tltool.run.ranks import is_main_process
 
 RUN_DIR_VARIABLE = "TLTOOL_RUN_DIR"
+MODEL = "model.safetensors"
 
 
 def slug(text: str) -> str:

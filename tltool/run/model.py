@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
 from tltool.backbones.base import Backbone, Net, weights_sha256
-from tltool.config.instantiate import instantiate
+from tltool.backbones.options import BackboneOptions
+from tltool.config.instantiate import instantiate, instantiate_shared
+from tltool.data.options import DataOptions
 from tltool.data.transforms import Prepare
+from tltool.data.views import Views
 from tltool.errors import UserError
 from tltool.learner import Learner
 from tltool.run.hardware import Hardware
+from tltool.run.start import RUN, start_from
 from tltool.strategies.base import DataSpec, Strategy
 
 
@@ -46,7 +51,17 @@ class ModelBuilder:
         self.hardware: Hardware = instantiate(config["hardware"])
         self.strategy: Strategy = instantiate(config["strategy"])
         pl.seed_everything(config["seed"], verbose=False)
-        self.backbone: Backbone = instantiate(config["backbone"])
+        options: BackboneOptions = instantiate_shared("backbone", config["backbone"])
+        if options.init_from is None:
+            self.backbone: Backbone = instantiate(config["backbone"])
+        else:  # its own weights would all be replaced: they need not be there
+            self.backbone = instantiate(with_random_weights(config)["backbone"])
+            start_from(self.backbone, Path(options.init_from))
+        if config["forgetting"] not in (None, RUN) and self.backbone.classifier is None:
+            raise UserError(
+                f"forgetting={config['forgetting']}: these weights came without a classifier; type "
+                "forgetting=run with backbone.init_from=RUN, or choose pretrained weights"
+            )
         if self.backbone.modality not in self.strategy.modalities:
             raise UserError(
                 f"this strategy works on {' and '.join(self.strategy.modalities)}, "
@@ -59,6 +74,11 @@ class ModelBuilder:
         Raises:
             UserError: Options of the strategy that do not fit this network or these data.
         """
+        if self.strategy.needs_group and not spec.groups:
+            raise UserError(
+                "this strategy learns from a protected group, and the dataset names none: "
+                "type dataset=colored_digits, or a dataset with a column for the group"
+            )
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)
@@ -70,6 +90,7 @@ class ModelBuilder:
         preprocessing = self.backbone.preprocessing
         self.hardware.arrange(self.backbone)
         optimizer = instantiate(self.config["optimizer"])
+        data: DataOptions = instantiate_shared("dataset", self.config["dataset"])
         return Model(
             self.hardware,
             self.backbone,
@@ -79,15 +100,16 @@ class ModelBuilder:
             Learner(net, self.strategy, optimizer, self.config["seed"]),
             Prepare(
                 preprocessing,
-                self.config["dataset"]["augment"],
+                data.augment,
                 self.hardware.channels_last(self.backbone),
+                Views(data.view_area, data.view_flip, data.view_jitter, data.view_blur),
             ),
         )
 
 
 def with_random_weights(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the configuration of the same network, not pretrained: its weights come later."""
-    backbone = dict(config["backbone"])
+    backbone = {**config["backbone"], "init_from": None}
     if "weights" in backbone:
         backbone["weights"] = "random"
-    return {**config, "backbone": backbone}
+    return {**config, "backbone": backbone, "forgetting": None}

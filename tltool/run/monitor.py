@@ -101,7 +101,9 @@ class Monitor(pl.Callback):
         datamodule.serve(self.budget.next_epoch(learner.done_steps))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lets the other ranks wait until rank 0 has written the selected weights."""
+        """Keeps the optimiser's state; waits until rank 0 has written the selected weights."""
+        optimizer: Any = _learner(pl_module).optimizers(use_pl_optimizer=False)
+        self.checkpoint.optimizer = trainer.strategy.optimizer_state(optimizer)
         trainer.strategy.barrier()
 
     def save(self, trainer: pl.Trainer, learner: Learner) -> None:

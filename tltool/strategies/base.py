@@ -26,6 +26,7 @@ class DataSpec:
         groups: Names of the groups, where the data name one.
         group_counts: Training examples of the source by group and class ``(A, C)``.
         contexts: Of how many contexts the data are, learned one after the other.
+        scenario: What is asked in each: ``task``, ``domain`` or ``class``; empty for one context.
     """
 
     num_classes: int
@@ -35,6 +36,7 @@ class DataSpec:
     groups: tuple[str, ...] = ()
     group_counts: tuple[tuple[int, ...], ...] = ()
     contexts: int = 1
+    scenario: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Losses:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch of training with an optimiser of its own.
+    """One stretch of training, by default with an optimiser of its own.
 
     Args:
         name: Shown on the progress bar.
@@ -69,6 +71,8 @@ class Stage:
         feed: Another feed than the strategy's own.
         options: Of the feed; see its class.
         cached_features: The backbone is frozen: compute its features once, train on them.
+        keep_optimizer: Go on with the optimiser's state, such as Adam's moments, as the stage
+            before left it; the parameter groups must be those of that stage.
     """
 
     name: str = "train"
@@ -76,6 +80,7 @@ class Stage:
     feed: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     cached_features: bool = False
+    keep_optimizer: bool = False
 
 
 class StageData(Protocol):
@@ -96,10 +101,13 @@ class Strategy(nn.Module):
         needs: Importable modules that it needs beside tltool's own.
         controls: Strategies that answer "did it help?", the first one gives the verdict.
         uses_target_labels: It learns from them: a bound for others, and no method.
+        needs_group: It learns from the protected group, which the dataset must name.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
         stage: The one that is trained, counted from 0; the run sets it.
         manual: It steps by itself (`step`), for alternating or inner loops.
+        adapts_in_episode: `classify` changes the network, or differentiates through it: it takes
+            inputs, and no features that were computed before.
     """
 
     feed: ClassVar[str] = "plain"
@@ -107,9 +115,11 @@ class Strategy(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     controls: ClassVar[tuple[str, ...]] = ()
     uses_target_labels: ClassVar[bool] = False
+    needs_group: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
+    adapts_in_episode: ClassVar[bool] = False
     stage: int = 0
 
     def build(self, net: Net, spec: DataSpec) -> None:
@@ -162,6 +172,14 @@ class Strategy(nn.Module):
         """Returns logits ``(B, C)``."""
         logits: Tensor = net(x)
         return logits
+
+    def predict_tasks(self, net: Net, x: Input) -> dict[str, Tensor]:
+        """Returns logits ``(B, C_t)`` of each task, by its name, where a strategy learns several.
+
+        By default what `predict` does, under the name ``label``. Who learns several tasks defines
+        this, and `predict` for the first of them.
+        """
+        return {"label": self.predict(net, x)}
 
     def classify(self, net: Net, support: Batch, query: Input) -> Tensor:
         """Returns logits ``(Q, way)`` of queries, given the examples of an episode.

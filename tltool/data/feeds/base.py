@@ -36,9 +36,15 @@ class Feed(Dataset[dict[str, Any]]):
         self, table: Table, batch_size: int, seed: int, rank: int = 0, world: int = 1
     ) -> None:
         self.table, self.rank, self.world = table, rank, world
+        self.batch_size = batch_size
         self.streams = {
             role: Stream(pool, batch_size, seed, role) for role, pool in self.pools().items()
         }
+
+    @property
+    def examples(self) -> int:
+        """Examples of a batch, over all devices and streams."""
+        return len(self.streams) * self.batch_size
 
     def pools(self) -> Mapping[str, NDArray[np.int64]]:
         """Returns the training rows of each stream, by role."""
@@ -57,6 +63,11 @@ class Feed(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         """Batches in an epoch: one pass over the longest stream."""
         return max(len(stream) for stream in self.streams.values())
+
+    @property
+    def run_epoch(self) -> int:
+        """Batches in an epoch of the run, where this feed shows a part of what it learns from."""
+        return len(self)
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         """Returns the batch of a step, counted from 0 and without end."""

@@ -49,13 +49,20 @@ class Contexts(Feed):
         super().__init__(table, batch_size, seed, rank, world)
 
     def pools(self) -> Mapping[str, NDArray[np.int64]]:
-        """Returns the context's rows, and the remembered ones where there are any."""
+        """Returns the context's rows, and the remembered ones where there are any.
+
+        Raises:
+            UserError: The context has no training examples.
+        """
         rows = self.table.labelled("source", "train")
-        if self.context is None:
-            return {"context": rows}
         of = self.contexts.of.numpy()[rows]
-        pools = {"context": rows[of == self.context]}
-        if self.memory and self.context > 0:
+        pools = {"context": rows if self.context is None else rows[of == self.context]}
+        if len(pools["context"]) == 0:
+            raise UserError(
+                f"context {self.contexts.names[self.context or 0]} has no training examples: "
+                "type dataset.split_by=example, or give every class some"
+            )
+        if self.context and self.memory:
             pools["memory"] = np.concatenate(
                 [self._remembered(rows[of == before], before) for before in range(self.context)]
             )
@@ -65,6 +72,11 @@ class Contexts(Feed):
         order = np.random.default_rng([self.seed, context]).permutation(rows)
         labels = self.table.y.numpy()[order]
         return np.concatenate([order[labels == c][: self.memory] for c in np.unique(labels)])
+
+    @property
+    def run_epoch(self) -> int:
+        """Batches in one pass over all contexts."""
+        return -(-len(self.table.labelled("source", "train")) // self.streams["context"].batch_size)
 
     def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
         """Returns ``{x, y, classes}``."""

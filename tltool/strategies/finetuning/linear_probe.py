@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from tltool.backbones.base import Net
-from tltool.strategies.base import Batch, Losses, Stage, Strategy
+from tltool.strategies.base import Batch, DataSpec, Losses, Stage, Strategy
 from tltool.strategies.supervised import supervised
 
 
@@ -16,14 +16,21 @@ class LinearProbe(Strategy):
     Args:
         cache: Compute each image's features once and train on them; ``false`` computes them in
             every step, which augmentation needs.
+        random: Throw the backbone's weights away first: what is left is what its architecture
+            gives, the least that learned features must beat.
     """
 
     feed: ClassVar[str] = "plain"
     controls: ClassVar[tuple[str, ...]] = ("from_scratch",)
 
-    def __init__(self, cache: bool = True) -> None:
+    def __init__(self, cache: bool = True, random: bool = False) -> None:
         super().__init__()
-        self.cache = cache
+        self.cache, self.random = cache, random
+
+    def build(self, net: Net, spec: DataSpec) -> None:
+        """Throws the backbone's weights away, where asked to."""
+        if self.random:
+            net.backbone.reset()
 
     def stages(self) -> Sequence[Stage]:
         """Returns one stage, on cached features unless told otherwise."""
