@@ -12,7 +12,6 @@ from tltool.backbones.options import BackboneOptions
 from tltool.config.instantiate import instantiate, instantiate_shared
 from tltool.data.options import DataOptions
 from tltool.data.transforms import Prepare
-from tltool.data.views import Views
 from tltool.errors import UserError
 from tltool.learner import Learner
 from tltool.run.hardware import Hardware
@@ -98,12 +97,7 @@ class ModelBuilder:
             net,
             self.strategy,
             Learner(net, self.strategy, optimizer, self.config["seed"]),
-            Prepare(
-                preprocessing,
-                data.augment,
-                self.hardware.channels_last(self.backbone),
-                Views(data.view_area, data.view_flip, data.view_jitter, data.view_blur),
-            ),
+            preprocessing.prepare(data, self.hardware.channels_last(self.backbone)),
         )
 
 
