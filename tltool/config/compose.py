@@ -53,6 +53,28 @@ def resolve(args: Sequence[str], config_dirs: ConfigDirs = ()) -> Resolved:
     return _resolve(tree, rest)
 
 
+def resolve_all(runs: Sequence[Sequence[str]], config_dirs: ConfigDirs = ()) -> list[Resolved]:
+    """Does what `resolve` does for several runs, and reads each file once.
+
+    Raises:
+        UserError: What is wrong with any of the runs, each line once.
+    """
+    problems: dict[str, None] = {}
+    resolved = []
+    tree: ConfigTree | None = None
+    for args in runs:
+        own, rest = grammar.open_tree(args, config_dirs)
+        if tree is None or own.folders != tree.folders:
+            tree = own
+        try:
+            resolved.append(_resolve(tree, rest))
+        except UserError as error:
+            problems.update(dict.fromkeys(error.problems))
+    if problems:
+        raise UserError(*problems)
+    return resolved
+
+
 def plan(
     args: Sequence[str],
     config_dirs: ConfigDirs = (),

@@ -31,7 +31,11 @@ def write_run_report(
         title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
         results=dict(results),
         history=[dict(row) for row in history],
-        confusion={split: predicted.confusion for split, predicted in scores.predictions.items()},
+        confusion={
+            split: predicted.confusion
+            for split, predicted in scores.predictions.items()
+            if predicted.class_names in (None, parts.spec.class_names)
+        },
         class_names=list(parts.spec.class_names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),
