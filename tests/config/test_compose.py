@@ -9,11 +9,11 @@ import yaml
 from tltool.config.compose import (
     Resolved,
     defaults,
-    difference,
     from_run,
     load_option,
     resolve,
 )
+from tltool.config.difference import difference
 from tltool.errors import UserError
 
 Add = Callable[[str, str], Path]
