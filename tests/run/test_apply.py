@@ -10,9 +10,11 @@ import yaml
 from datasets import Dataset
 from rich.console import Console
 
+from tltool.config.compose import resolve
 from tltool.errors import UserError
 from tltool.run import apply
 from tltool.run.apply import evaluate_run
+from tltool.run.execute import execute
 
 QUIET = Console(quiet=True)
 
@@ -142,3 +144,16 @@ def test_a_damaged_export_is_refused(trained, tmp_path):
     (run / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="no usable model.safetensors"):
         evaluate_run(run, QUIET)
+
+
+def test_several_tasks_have_a_label_and_a_score_each(tmp_path, domains):
+    given = ["strategy=hard_sharing", "dataset=multi_mnist", "dataset.pairs=30", "steps=1"]
+    resolved = resolve(["experiment=smoke", "hardware=cpu", *given])
+    execute(resolved, tmp_path, ["tltool", "train"], QUIET)
+    text, count = apply.predict(tmp_path, domains.target / "test" / "low", QUIET)
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header == ["path", "label_left", "score_left", "label_right", "score_right"]
+    assert len(rows) == count == 5
+    for _, left, left_score, right, right_score in rows:
+        assert left in "0123456789" and right in "0123456789"
+        assert 0.1 <= float(left_score) <= 1 and 0.1 <= float(right_score) <= 1

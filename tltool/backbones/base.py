@@ -59,9 +59,6 @@ class Backbone(nn.Module):
         """Returns the features ``(B, D)`` and the maps that they come from, from input to output.
 
         A map is ``(B, C, *positions)``: C channels at some positions, or at none.
-
-        Raises:
-            ValueError: This model does not tell.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no maps")
 

@@ -50,7 +50,8 @@ def predict(run: Path, path: Path, console: Console) -> tuple[str, int]:
     """Predicts images (one, a folder, or those that a table names) or texts (of a table or file).
 
     Returns:
-        CSV text with columns path or text, label and score, and how many rows it has.
+        CSV text with columns path or text, label and score (of several tasks: label_TASK and
+        score_TASK of each), and how many rows it has.
 
     Raises:
         UserError: It is no finished run, there is nothing to predict, or some cannot be read.
@@ -60,21 +61,20 @@ def predict(run: Path, path: Path, console: Console) -> tuple[str, int]:
     model = ModelBuilder(with_random_weights(config)).build(spec)
     load_model(run, model.learner)
     examples = examples_at(path, model.backbone.modality, config["dataset"])
-    rows: list[tuple[str, str, str]] = []
+    rows: list[dict[str, str]] = []
     with tracked(console, "predicting") as update:
         for start in range(0, len(examples.names), BATCH):
             rows += _predict(model, spec, examples, slice(start, start + BATCH))
             update(len(rows), len(examples.names), "")
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((examples.column, "label", "score"))
+    columns = list(rows[0]) if rows else [examples.column, "label", "score"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
     writer.writerows(rows)
     return text.getvalue(), len(rows)
 
 
-def _predict(
-    model: Model, spec: DataSpec, examples: Examples, some: slice
-) -> list[tuple[str, str, str]]:
+def _predict(model: Model, spec: DataSpec, examples: Examples, some: slice) -> list[dict[str, str]]:
     store, names = model.backbone.preprocessing.store(), examples.names[some]
     encoded = store.encode(examples.items[some])
     good = [one for one in encoded if not isinstance(one, str)]
@@ -87,8 +87,12 @@ def _predict(
     model.learner.to(device).eval()
     with model.hardware.autocast():
         x = model.prepare(to_device(inputs[torch.arange(len(good))], device), training=False)
-        scores, predicted = model.learner.predict_logits(x).softmax(dim=1).cpu().max(dim=1)
-    return [
-        (name, spec.class_names[label], f"{score:.4f}")
-        for name, label, score in zip(names, predicted.tolist(), scores.tolist(), strict=True)
-    ]
+        logits = model.learner.predict_tasks(x)
+    rows = [{examples.column: name} for name in names]
+    for task, of_task in logits.items():
+        classes = spec.tasks.get(task, spec.class_names)
+        suffix = f"_{task}" if len(logits) > 1 else ""
+        scores, predicted = of_task.softmax(dim=1).cpu().max(dim=1)
+        for row, label, score in zip(rows, predicted.tolist(), scores.tolist(), strict=True):
+            row |= {f"label{suffix}": classes[label], f"score{suffix}": f"{score:.4f}"}
+    return rows

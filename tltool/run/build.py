@@ -14,6 +14,7 @@ from tltool.config.signature import class_attribute
 from tltool.data.cache import Arrays, load_arrays
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
+from tltool.data.labels import draw_labels
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import Reader
 from tltool.data.splits import assign_splits, hold_out_validation
@@ -73,7 +74,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         options.split_seed,
         options.split_by == "class",
     )
-    table = _table(arrays, splits, config["selection"], options)
+    table = _table(arrays, splits, config["selection"], options, config["seed"])
     if options.contexts is not None:
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
     spec = _spec(table)
@@ -99,12 +100,21 @@ def same_modality(reader: Reader, config: Mapping[str, Any]) -> None:
         )
 
 
-def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions) -> Table:
+def _table(
+    arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions, seed: int
+) -> Table:
     rows = {
         (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
         for domain in np.unique(arrays.domains)
         for split in np.unique(splits[arrays.domains == domain])
     }
+    if options.labels_per_class is not None:
+        train, names = rows["source", "train"], tuple(arrays.class_names)
+        try:
+            drawn = draw_labels(arrays.labels, train, options.labels_per_class, seed, names)
+        except ValueError as error:
+            raise UserError(f"dataset.{error}") from error
+        rows["source", "train"] = drawn
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
@@ -157,6 +167,9 @@ def _group_counts(table: Table, group: Column) -> tuple[tuple[int, ...], ...]:
 def counts(parts: Parts) -> dict[str, int]:
     """Returns how many examples each domain's splits have, and how many parameters there are."""
     examples = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
+    # In no split: dataset.labels_per_class asks for fewer than there are.
+    if left_out := len(parts.table.y) - sum(len(rows) for rows in parts.table.rows.values()):
+        examples["left_out_examples"] = left_out
     strategy, net = parts.model.strategy, parts.model.net
     trained = {
         id(parameter): parameter.numel()

@@ -73,6 +73,11 @@ class ModelBuilder:
         Raises:
             UserError: Options of the strategy that do not fit this network or these data.
         """
+        if self.strategy.needs_group and not spec.groups:
+            raise UserError(
+                "this strategy learns from a protected group, and the dataset names none: "
+                "type dataset=colored_digits, or a dataset with a column for the group"
+            )
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)
