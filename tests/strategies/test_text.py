@@ -10,8 +10,9 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from tltool.config.compose import resolve
+from tltool.config.compose import load_option, resolve
 from tltool.config.options import options
+from tltool.config.signature import class_attribute
 from tltool.learner import Learner
 from tltool.run.apply import evaluate_run
 from tltool.run.execute import execute
@@ -19,12 +20,14 @@ from tltool.run.signals import Interrupted
 
 pytest.importorskip("transformers")
 
-TAKE_TEXT = {one.name: one.feed for one in options("strategy") if "text" in one.modalities}
+TAKE_TEXT = [one.name for one in options("strategy") if "text" in one.modalities]
 # What a feed needs beside the tables, where it needs anything.
 MORE = {
     "contexts": ["dataset.contexts=3", "dataset.target=null"],
     "episodes": ["dataset.split=null", "dataset.split_by=class", "dataset.test_fraction=0.34",
                  "strategy.way=2", "strategy.query=2"],
+    "heads": ["dataset.tasks=[label,group]"],
+    "group": ["dataset.group=group"],
 }  # fmt: skip
 Go = Callable[..., dict[str, Any]]
 
@@ -40,7 +43,9 @@ def go(reviews: list[str]) -> Go:
 
 @pytest.mark.parametrize("strategy", TAKE_TEXT)
 def test_it_runs_on_texts_and_scores_the_same_again(strategy: str, go: Go, tmp_path: Path) -> None:
-    more = MORE.get(TAKE_TEXT[strategy] or "", [])
+    target = load_option("strategy", strategy)["_target_"]
+    grouped = class_attribute(target, "needs_group", False)
+    more = MORE.get("group" if grouped else class_attribute(target, "feed"), [])
     results = go(tmp_path, f"strategy={strategy}", *more)
     assert results["status"] == "done" and results["metrics"]
     assert evaluate_run(tmp_path, Console(quiet=True))["metrics"] == results["metrics"]

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tltool.backbones.base import Backbone
 from tltool.config.instantiate import instantiate_shared
 from tltool.config.options import options as options_of
+from tltool.config.signature import class_attribute
 from tltool.data.cache import Arrays, load_arrays
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
@@ -51,8 +51,8 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     Raises:
         UserError: Parts that do not fit together, or data that cannot be read.
     """
+    same_modality(reader, config)
     builder = ModelBuilder(config)
-    _same_modality(reader, builder.backbone)
     options: DataOptions = instantiate_shared("dataset", config["dataset"])
     if options.batch_size % builder.hardware.devices:
         raise UserError(
@@ -85,12 +85,17 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     return Parts(config, model, reader, arrays, table, spec, datamodule)
 
 
-def _same_modality(reader: Reader, backbone: Backbone) -> None:
-    """Refuses data that are not of the kind that the backbone takes."""
-    if reader.modality != backbone.modality:
+def same_modality(reader: Reader, config: Mapping[str, Any]) -> None:
+    """Checks, without loading anything, that a backbone takes what a dataset holds.
+
+    Raises:
+        UserError: It does not.
+    """
+    takes = class_attribute(config["backbone"]["_target_"], "modality")
+    if takes is not None and takes != reader.modality:
         fit = [one.name for one in options_of("backbone") if reader.modality in one.modalities]
         raise UserError(
-            f"the dataset holds {reader.modality}, the backbone takes {backbone.modality}: type "
+            f"the dataset holds {reader.modality}, the backbone takes {takes}: type "
             f"{' or '.join(f'backbone={name}' for name in fit)}"
         )
 

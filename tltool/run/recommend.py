@@ -20,7 +20,7 @@ from tltool.evaluation import transferability
 from tltool.evaluation.advice import Evidence, advise
 from tltool.evaluation.verdict import paired_interval
 from tltool.hub import offline
-from tltool.run.build import Parts, build
+from tltool.run.build import Parts, build, same_modality
 from tltool.run.console import tracked
 from tltool.run.features import frozen_features
 
@@ -97,6 +97,7 @@ def recommend(
 
 def _build(candidate: Candidate, reader: Reader, console: Console, at_hand: bool) -> Parts:
     config = candidate.resolved.config
+    same_modality(reader, config)
     if at_hand:
         with offline():
             instantiate(config["backbone"])  # refused here if it needs a download

@@ -101,7 +101,7 @@ def test_a_corrupt_drawing_is_named_or_left_out(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"corrupt image {OMNIGLOT[1]}"):
         load_arrays(reader, GREY, cache=False)
     arrays = load_arrays(reader, GREY, cache=False, on_error="skip")
-    assert len(arrays.images) == 5 and len(arrays.skipped) == 4
+    assert len(arrays.stored) == 5 and len(arrays.skipped) == 4
 
 
 def test_the_fingerprint_is_of_content_and_options(tmp_path: Path) -> None:

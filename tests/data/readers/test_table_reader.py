@@ -112,6 +112,18 @@ def test_groups(tmp_path: Path) -> None:
     assert found["group"][:] == [0, 1, -1, -1]
 
 
+def test_tasks(tmp_path: Path, problems: Problems) -> None:
+    lines = ("text,label,stars,tone", "a,x,10,warm", "b,y,9,", "c,y,,cold")
+    path = text_file(tmp_path / "s.csv", *lines)
+    found = TableFiles(path, tasks=("stars", "tone")).read()
+    assert found.features["task:stars"].names == ["9", "10"]
+    assert (found["task:stars"][:], found["task:tone"][:]) == ([1, 0, -1], [1, -1, 0])
+    assert problems(TableFiles(path, tasks=("tone", "star"))) == (
+        "dataset.tasks=[star]: no such column in s.csv; did you mean 'stars'?; it has text, label, "
+        "stars, tone: type dataset.tasks=[COLUMN]",
+    )
+
+
 def test_images_by_path(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for number in range(2):

@@ -1,6 +1,6 @@
 """Tables of texts, or of paths of images: CSV, Parquet or JSON lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from tltool.errors import UserError, did_you_mean
 if TYPE_CHECKING:
     from datasets import Dataset
 
+TASK = "task:"  # what the name of a column with a task's labels begins with, see `Reader.read`
 FIRST = 3  # bad rows named where what is left is of no use
 NAMED = 10  # classes of the source named beside a label that is none of them
 
@@ -30,6 +31,7 @@ class TableFiles(Reader):
         image: Column of image paths, relative to the file; then texts are not read.
         label: Column of the classes.
         group: Column of the protected group; rows without one are of no group.
+        tasks: Columns of the labels of tasks that are learned together, beside ``label``.
         split: Column that says ``train``, ``val`` or ``test``, where there is one; rows that say
             nothing are split as in data without.
     """
@@ -42,11 +44,12 @@ class TableFiles(Reader):
         image: str | None = None,
         label: str = "label",
         group: str | None = None,
+        tasks: tuple[str, ...] = (),
         split: str | None = None,
     ) -> None:
         self.source, self.target = source, target
         self.text, self.image, self.label = text, image, label
-        self.group, self.split = group, split
+        self.group, self.tasks, self.split = group, tasks, split
         self.modality = "text" if image is None else "image"
 
     def problems(self) -> list[str]:
@@ -80,7 +83,7 @@ class TableFiles(Reader):
                         files[f"{domain}/images/{name}"] = found
                     else:
                         missing.append(name)
-        keys = (self.text, self.image, self.label, self.group, self.split)
+        keys = (self.text, self.image, self.label, self.group, self.tasks, self.split)
         return digest("table", tree_digest(files), missing, *keys)
 
     def read(self) -> "Dataset":
@@ -113,26 +116,33 @@ class TableFiles(Reader):
         return {domain: Path(name).expanduser() for domain, name in named.items() if name}
 
     def _columns(self) -> dict[str, str]:
-        """Returns the columns that are read, by option."""
+        """Returns the columns that are read, by what they are."""
         content = {"text": self.text} if self.image is None else {"image": self.image}
         further = {"label": self.label, "group": self.group, "split": self.split}
-        return content | {key: name for key, name in further.items() if name}
+        tasks = {f"{TASK}{name}": name for name in self.tasks}
+        return content | {key: name for key, name in further.items() if name} | tasks
+
+    def _class_columns(self) -> list[str]:
+        """Returns which of them hold classes, beside the label."""
+        return [key for key in self._columns() if key == "group" or key.startswith(TASK)]
 
     def _column_problems(self, domain: str, path: Path, known: list[str]) -> list[str]:
         columns, problems = self._columns(), []
         content = next(iter(columns))
         for key, name in columns.items():
+            option, form = ("tasks", f"[{name}]") if key.startswith(TASK) else (key, name)
+            given = f"dataset.{option}={form}"
             if name in known:
                 if known.count(name) > 1:
-                    problems.append(f"dataset.{key}={name}: {path.name} has several columns {name}")
+                    problems.append(f"{given}: {path.name} has several columns {name}")
             elif domain == "source" or key == content:
+                typed = form.replace(name, "COLUMN")
                 problems.append(
-                    f"dataset.{key}={name}: no such column in {path.name}"
-                    f"{did_you_mean(name, known)}; it has {', '.join(known)}: "
-                    f"type dataset.{key}=COLUMN"
+                    f"{given}: no such column in {path.name}{did_you_mean(name, known)}; "
+                    f"it has {', '.join(known)}: type dataset.{option}={typed}"
                 )
             if key != content and name == columns[content]:
-                problems.append(f"dataset.{key}={name}: that is dataset.{content}, type another")
+                problems.append(f"{given}: that is dataset.{content}, type another")
         return problems
 
     def _examples(self, domain: str, classes: frozenset[str] | None) -> "list[Example]":
@@ -167,7 +177,7 @@ class TableFiles(Reader):
             problem,
             content if self.image is None else str(path.parent / content),
             "" if problem else found["label"],
-            "" if problem else found.get("group", ""),
+            {} if problem else {key: found[key] for key in self._class_columns()},
             SPLITS.get(split.lower(), ""),
         )
 
@@ -191,11 +201,12 @@ class TableFiles(Reader):
         else:
             files = [{"bytes": None, "path": one.content} for one in examples]
             features["image"], columns["image"] = Image(), files
-        if self.group is not None:
-            groups = sorted({one.group for one in examples if one.group}, key=natural)
-            features["group"] = class_label(groups)
-            of = {name: number for number, name in enumerate(groups)}
-            columns["group"] = [of.get(one.group, -1) for one in examples]
+        for key in self._class_columns():
+            values = [one.further.get(key, "") for one in examples]
+            names = sorted(set(values) - {""}, key=natural)
+            features[key] = class_label(names)
+            of = {name: number for number, name in enumerate(names)}
+            columns[key] = [of.get(value, -1) for value in values]
         return Dataset.from_dict(columns, features=Features(features))
 
 
@@ -208,7 +219,7 @@ class Example:
         problem: Why it cannot be used; else an empty string.
         content: The text, or the path of the image.
         label: Or an empty string.
-        group: Or an empty string.
+        further: Group and labels of the tasks, by column of the table; each or an empty string.
         split: ``train``, ``val``, ``test`` or an empty string.
     """
 
@@ -216,7 +227,7 @@ class Example:
     problem: str
     content: str
     label: str
-    group: str
+    further: Mapping[str, str]
     split: str
 
 
