@@ -121,7 +121,7 @@ def test_it_learns_to_tell_characters_of_unseen_alphabets_apart(tmp_path: Path) 
     given = ("strategy=protonet", "strategy.way=10", "strategy.query=2", "backbone.hidden=16")
     fresh = run(tmp_path / "fresh", *given, "optimizer.lr=1e-9", "steps=1")
     trained = run(tmp_path / "trained", *given, "optimizer=adamw", "optimizer.lr=0.01", "steps=60")
-    assert trained[FIRST] > fresh[FIRST] + 0.15  # measured: 0.95 and 0.74
+    assert trained[FIRST] > fresh[FIRST] + 0.15  # measured: 0.87 and 0.61
 
 
 def test_an_epoch_is_chosen_by_classes_that_are_held_out(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ MARGIN = 10  # pixels between the grid of a character and the edge
 STEPS = 16  # straight pieces that a stroke is drawn in
 # Of one drawing, standard deviations: of its turn in radians, of its width and height, and of its
 # place, both in parts of the side; and its pen's width in pixels, the upper bound not reached.
-TURN, STRETCH, SHIFT, WIDTHS = 0.12, 0.1, 0.04, (3, 6)
+TURN, STRETCH, SHIFT, WIDTHS = 0.2, 0.15, 0.06, (3, 6)
 TEST_PART = 4  # the last 1/4 of the alphabets, rounded up, is for testing
 
 
@@ -44,7 +44,7 @@ class Glyphs(Reader):
         alphabets: int = 20,
         characters: int = 15,
         drawings: int = 20,
-        jitter: float = 0.03,
+        jitter: float = 0.05,
         seed: int = 0,
     ) -> None:
         self.alphabets = alphabets
