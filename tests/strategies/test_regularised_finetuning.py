@@ -189,6 +189,16 @@ def test_delta_leaves_its_copy_as_it_was(data: Data) -> None:
     assert not torch.equal(net.backbone.conv.weight, strategy.reference.conv.weight)
 
 
+def test_delta_copies_the_network_as_its_stage_finds_it(data: Data) -> None:
+    strategy = DELTA()
+    net = begun(strategy, data)
+    with torch.no_grad():
+        net.backbone.conv.weight += 1.0  # by a step of a pipeline that comes before
+    assert strategy.loss(net, data.batch, 0.0).terms["behaviour"].item() > 0
+    strategy.begin_stage(net, 0, data)
+    assert strategy.loss(net, data.batch, 0.0).terms["behaviour"].item() == 0
+
+
 def test_delta_attends_to_what_matters(data: Data) -> None:
     """Only one channel of the maps tells the label; all others see noise."""
     torch.manual_seed(0)
@@ -314,8 +324,8 @@ def test_stoch_norm_is_stochastic_only_where_it_learns(data: Data) -> None:
     strategy = StochNormTuning(p=0.5)
     net = begun(strategy, data).train()
     other = Finetune()  # another step of a pipeline, on the same network
-    assert len({other.loss(net, data.batch, 0.0).total.item() for _ in range(4)}) == 1
     assert len({strategy.loss(net, data.batch, 0.0).total.item() for _ in range(4)}) > 1
+    assert len({other.loss(net, data.batch, 0.0).total.item() for _ in range(4)}) == 1
     with pytest.raises(ValueError, match=r"p must be in \[0, 1\], got 1.5"):
         StochNormTuning(p=1.5)
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tltool.config.compose import Resolved, defaults, difference
+from tltool.config.compose import Resolved, defaults
+from tltool.config.difference import difference
 from tltool.evaluation.base import Scores
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
