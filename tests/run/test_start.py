@@ -15,7 +15,11 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import load_file
 
+from tltool.backbones.base import Backbone
+from tltool.backbones.bert_tiny import BertTiny
+from tltool.backbones.conv4 import Conv4
 from tltool.backbones.lenet import LeNet
+from tltool.backbones.mlp import MLP
 from tltool.backbones.timm import TimmBackbone
 from tltool.config.compose import resolve
 from tltool.errors import UserError
@@ -133,3 +137,15 @@ def test_another_backbone_is_refused_with_what_differs(trained: Path) -> None:
     assert "mean is [0.5, 0.5, 0.5] there and (0.5,) here" in line
     with pytest.raises(UserError, match=r"there and missing here; .*, and \d+ more; type"):
         start_from(TimmBackbone("test_vit", weights="random", size=32), trained)
+
+
+@pytest.mark.parametrize("make", [LeNet, Conv4, MLP, BertTiny], ids=lambda make: make.__name__)
+def test_weights_that_are_thrown_away_come_from_no_run(make: Callable[[], Backbone]) -> None:
+    backbone = make()
+    before = dict(backbone.provenance)
+    backbone.provenance |= {"weights": "run", "run": "there", "sha256": "0"}
+    backbone.reset()
+    assert {key: backbone.provenance[key] for key in ("library", "model")} == {
+        key: before[key] for key in ("library", "model")
+    }
+    assert backbone.provenance["weights"] == "random" and "run" not in backbone.provenance

@@ -51,6 +51,11 @@ class Backbone(nn.Module):
         """Throws the weights away: parameters and buffers start from random, as drawn now."""
         raise NotImplementedError(f"{type(self).__name__} defines no reset")
 
+    def record_random(self) -> None:
+        """Leaves of where the weights came from what `reset` leaves: the model, and random."""
+        kept = {key: self.provenance[key] for key in ("library", "model")}
+        self.provenance = {**kept, "weights": "random"}
+
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns all parameters, each in one group of layers; groups run from input to output."""
         raise NotImplementedError(f"{type(self).__name__} defines no layer groups")

@@ -46,6 +46,7 @@ class Conv4(Backbone):
         for layer in self.blocks.modules():
             if isinstance(layer, nn.Conv2d | nn.BatchNorm2d):
                 layer.reset_parameters()
+        self.record_random()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the four blocks."""

@@ -67,8 +67,7 @@ class TextEncoder(Backbone):
     def reset(self) -> None:
         """Draws all weights again, as the library does for a new model."""
         self.model = _encoder(new_model(self.model.config))
-        kept = {key: self.provenance[key] for key in ("library", "model")}
-        self.provenance = {**kept, "weights": "random"}
+        self.record_random()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the embeddings, then each layer; what follows the layers is with the last."""

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from tltool.backbones.base import Backbone, Input
 from tltool.data.preprocessing import Preprocessing
 
-PROVENANCE = {"library": "tltool", "model": "lenet", "weights": "random"}
-
 
 class LeNet(Backbone):
     """LeNet 20-50-500 with a bottleneck, for 28-pixel digits.
@@ -53,14 +51,14 @@ class LeNet(Backbone):
         self.channels_last_on_cpu = True  # measured: three quarters of the time, forward and back
         half = (0.5,) * channels
         self.preprocessing = Preprocessing(size=28, channels=channels, mean=half, std=half)
-        self.provenance = dict(PROVENANCE)
+        self.provenance = {"library": "tltool", "model": "lenet", "weights": "random"}
 
     def reset(self) -> None:
         """Draws all weights again, as the layers of PyTorch do at first."""
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.BatchNorm1d):
                 layer.reset_parameters()
-        self.provenance = dict(PROVENANCE)
+        self.record_random()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the two convolutions and the two linear layers, the last with its BatchNorm."""

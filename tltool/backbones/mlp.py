@@ -42,6 +42,7 @@ class MLP(Backbone):
         for layer in self.layers:
             if isinstance(layer, nn.Linear):
                 layer.reset_parameters()
+        self.record_random()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the weights of each layer."""

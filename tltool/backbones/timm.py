@@ -63,8 +63,7 @@ class TimmBackbone(Backbone):
     def reset(self) -> None:
         """Puts the model in place that ``weights=random`` gives; for the same size."""
         self.model, self.classifier = self._random_model()
-        kept = {key: self.provenance[key] for key in ("library", "model")}
-        self.provenance = {**kept, "weights": "random"}
+        self.record_random()
 
     def layer_groups(self) -> list[list[nn.Parameter]]:
         """Returns the stem and the stages (for a ViT: the blocks), as timm groups them."""
