@@ -157,6 +157,9 @@ def test_help_and_refusals_never_load_torch() -> None:
         (["train", "strategy=dannn"], 2),
         (["train", "dataset=image_folder", "dataset.source=/nowhere"], 2),
         (["list"], 0),
+        (["reproduce"], 0),
+        (["reproduce", "mnist_m", "stepz=3"], 2),
+        (["curve", "strategy=finetun", "labels=1"], 2),
     ):
         done = subprocess.run(
             [sys.executable, "-c", script.format(args=args)], capture_output=True, text=True

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tltool.report import page
 from tltool.report.page import Embedding, ReportContent, write_report
 
 HOSTILE = "<script>alert('x')</script>"
@@ -197,7 +196,7 @@ def test_a_failed_write_leaves_the_old_page_and_no_litter(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(OSError, match="No space"):
         write_report(path, ReportContent("new", {}))
     assert path.read_text() == "old"

@@ -2,7 +2,7 @@
 
 import typer
 
-from tltool.cli import inspect, recommend, train, use
+from tltool.cli import curve, inspect, recommend, reproduce, train, use
 
 app = typer.Typer(
     name="tltool",
@@ -15,6 +15,8 @@ app = typer.Typer(
 app.command()(train.train)
 app.command("eval")(use.evaluate)
 app.command()(use.predict)
+app.command()(reproduce.reproduce)
+app.command()(curve.curve)
 app.command()(inspect.show)
 app.command()(recommend.recommend)
 app.command("list")(inspect.list_)

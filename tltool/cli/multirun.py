@@ -82,29 +82,13 @@ def _sweep_dir(args: Sequence[str]) -> "tuple[Path, list[str]]":
 
 def _check(planned: "Sequence[Resolved]", sweep: Path) -> None:
     """Looks for what only a multirun can have wrong, and for missing packages."""
-    found = [_problems(run, sweep / str(number)) for number, run in enumerate(planned)]
+    from tltool.run.batch import problems_of
+
+    found = [
+        problems_of(run, sweep / str(number), "-m", SWEEP_DIR) for number, run in enumerate(planned)
+    ]
     if problems := dict.fromkeys(line for lines in found for line in lines):
         raise UserError(*problems)
-
-
-def _problems(resolved: "Resolved", path: Path) -> list[str]:
-    from tltool.config.instantiate import check_needs
-    from tltool.run.folder import read_config
-    from tltool.run.start import check_start
-
-    config, problems = resolved.config, []
-    if config["run_dir"] is not None:
-        problems.append(f"run_dir={config['run_dir']}: with -m type {SWEEP_DIR}=FOLDER")
-    if config["hardware"].get("devices", 1) > 1:
-        problems.append("hardware.devices above 1 cannot be used with -m: type it without -m")
-    try:
-        check_needs(config)
-        check_start(config)
-        if (path / "config.yaml").exists() and read_config(path) != resolved.saved():
-            problems.append(f"{path} holds another run: type another {SWEEP_DIR}=FOLDER")
-    except UserError as error:
-        problems += error.problems
-    return problems
 
 
 def _launch(arguments: Sequence[str]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tltool.data.labels import check_amount
+
 
 @dataclass(frozen=True)
 class DataOptions:
@@ -26,11 +28,15 @@ class DataOptions:
         split_seed: Seed of those two splits; apart from `seed`, so that every seed sees one split.
         split_by: Whether that part is of the examples of each class, or of the classes: what is
             learned from few examples of a class has not been seen in training.
+        labels_per_class: Learn from so many labelled source training images of each class (``20``)
+            or from such a part of each (``10%``), drawn by `seed` and the same for every strategy;
+            the others are left out and counted. Validation images are held out of those drawn.
         contexts: Part the source's classes into so many contexts, learned one after the other.
         scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
             same question as in all others (``domain``); to tell all classes (``class``).
-        on_error: A corrupt image stops the run (``raise``) or is left out and counted (``skip``).
-        cache: Keep decoded images on disk for the next run.
+        on_error: A corrupt image, or a bad row of a table, stops the run (``raise``) or is left
+            out and counted (``skip``).
+        cache: Keep decoded images, and texts cut into tokens, on disk for the next run.
     """
 
     batch_size: int = 64
@@ -44,12 +50,15 @@ class DataOptions:
     val_fraction: float = 0.1
     split_seed: int = 0
     split_by: Literal["example", "class"] = "example"
+    labels_per_class: int | str | None = None
     contexts: int | None = None
     scenario: Literal["task", "domain", "class"] = "class"
     on_error: Literal["raise", "skip"] = "raise"
     cache: bool = True
 
     def __post_init__(self) -> None:
+        if self.labels_per_class is not None:
+            check_amount(self.labels_per_class)
         if not 0 < self.view_area <= 1:
             raise ValueError(
                 f"dataset.view_area must be above 0 and at most 1, got {self.view_area}"

@@ -1,19 +1,17 @@
 """The report of one run: a single HTML page that needs nothing beside itself."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
 from tltool.report import drawing, matrices, plots, wording
 from tltool.report.history import Row
+from tltool.report.templates import render, write_page
 
 
 @dataclass(frozen=True)
@@ -106,23 +104,14 @@ def write_report(path: Path, content: ReportContent) -> None:
     Raises:
         OSError: The file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(_render(content), encoding="utf-8", errors="replace")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_page(path, _render(content))
 
 
 def _render(content: ReportContent) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["percent"] = wording.percent
-    source = resources.files("tltool.report").joinpath("page.html.jinja").read_text("utf-8")
     results, embedding = content.results, content.embedding
     grids = results.get("grids", [])
-    return environment.from_string(source).render(
+    return render(
+        "page.html.jinja",
         title=content.title,
         facts=[
             (key, results[key])

@@ -22,7 +22,29 @@ def metric(name: str, value: float | None) -> str:
     """Returns an accuracy in percent, any other metric with four digits, ``"-"`` for none."""
     if value is None:
         return NO_VALUE
-    return percent(value) if "accuracy" in name.rpartition("/")[2] else f"{value:.4g}"
+    return percent(value) if is_fraction(name) else f"{value:.4g}"
+
+
+def is_fraction(name: str) -> bool:
+    """Whether a metric is shown in percent."""
+    return "accuracy" in name.rpartition("/")[2]
+
+
+def spread(name: str, mean: float | None, sd: float | None, difference: bool = False) -> str:
+    """Returns mean and standard deviation of a metric, or of differences of it.
+
+    Returns:
+        ``"83.7 ± 2.1 %"``, ``"+21.6 ± 2.1 points"`` or ``"0.25 ± 0.01"``; the mean alone where
+        there is no deviation.
+    """
+    if mean is None:
+        return NO_VALUE
+    scale, digits = (100, ".1f") if is_fraction(name) else (1, ".4g")
+    sign, unit = ("+", " points") if difference else ("", " %")
+    words = f"{scale * mean:{sign}{digits}}"
+    if sd is not None:
+        words += f" ± {scale * sd:{digits}}"
+    return words + (unit if is_fraction(name) else "")
 
 
 def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
@@ -38,11 +60,16 @@ def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
     Args:
         strategy: Its name.
         verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
-            ``gain`` and ``interval`` (low, high), these as fractions.
+            ``gain`` and ``interval`` (low, high), these as fractions. What else it holds are
+            further figures by name, fractions too.
     """
+    known = ("control", "metric", "gain", "interval", "verdict")
+    further = "".join(
+        f", {name} {100 * value:+.1f} %" for name, value in verdict.items() if name not in known
+    )
     return (
         f"{VERDICTS[verdict['verdict']].format(strategy)}: {100 * verdict['gain']:+.1f} points on"
-        f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}"
+        f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}{further}"
     )
 
 

@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tltool.backbones.base import Backbone
 from tltool.config.instantiate import instantiate_shared
+from tltool.config.options import options as options_of
 from tltool.data.cache import Arrays, load_arrays
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
+from tltool.data.labels import draw_labels
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import Reader
 from tltool.data.splits import assign_splits, hold_out_validation
@@ -49,6 +52,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         UserError: Parts that do not fit together, or data that cannot be read.
     """
     builder = ModelBuilder(config)
+    _same_modality(reader, builder.backbone)
     options: DataOptions = instantiate_shared("dataset", config["dataset"])
     if options.batch_size % builder.hardware.devices:
         raise UserError(
@@ -70,7 +74,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         options.split_seed,
         options.split_by == "class",
     )
-    table = _table(arrays, splits, config["selection"], options)
+    table = _table(arrays, splits, config["selection"], options, config["seed"])
     if options.contexts is not None:
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
     spec = _spec(table)
@@ -81,12 +85,31 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     return Parts(config, model, reader, arrays, table, spec, datamodule)
 
 
-def _table(arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions) -> Table:
+def _same_modality(reader: Reader, backbone: Backbone) -> None:
+    """Refuses data that are not of the kind that the backbone takes."""
+    if reader.modality != backbone.modality:
+        fit = [one.name for one in options_of("backbone") if reader.modality in one.modalities]
+        raise UserError(
+            f"the dataset holds {reader.modality}, the backbone takes {backbone.modality}: type "
+            f"{' or '.join(f'backbone={name}' for name in fit)}"
+        )
+
+
+def _table(
+    arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions, seed: int
+) -> Table:
     rows = {
         (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
         for domain in np.unique(arrays.domains)
         for split in np.unique(splits[arrays.domains == domain])
     }
+    if options.labels_per_class is not None:
+        train, names = rows["source", "train"], tuple(arrays.class_names)
+        try:
+            drawn = draw_labels(arrays.labels, train, options.labels_per_class, seed, names)
+        except ValueError as error:
+            raise UserError(f"dataset.{error}") from error
+        rows["source", "train"] = drawn
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
@@ -139,6 +162,9 @@ def _group_counts(table: Table, group: Column) -> tuple[tuple[int, ...], ...]:
 def counts(parts: Parts) -> dict[str, int]:
     """Returns how many examples each domain's splits have, and how many parameters there are."""
     examples = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
+    # In no split: dataset.labels_per_class asks for fewer than there are.
+    if left_out := len(parts.table.y) - sum(len(rows) for rows in parts.table.rows.values()):
+        examples["left_out_examples"] = left_out
     strategy, net = parts.model.strategy, parts.model.net
     trained = {
         id(parameter): parameter.numel()

@@ -42,13 +42,28 @@ def load_units(run: Path, metric: str) -> NDArray[np.float64] | None:
         return arrays[name] if name in arrays.files else None
 
 
+def main_metric(run: Path) -> str:
+    """Returns the metric that a finished run is about, the first one that it has units of.
+
+    Raises:
+        UserError: There is none.
+    """
+    with np.load(run / PREDICTIONS, allow_pickle=False) as arrays:
+        found = [name for name in arrays.files if name.startswith("units/")]
+    if not found:
+        raise UserError(f"{run} scored no labelled test examples: type --metric NAME")
+    return str(found[0].removeprefix("units/"))
+
+
 def save_split(folder: RunFolder, parts: Parts) -> None:
     """Writes which image is in which split; with `dataset.split_seed` it is made only once."""
     of_row = {i: key for key, rows in parts.table.rows.items() for i in rows.tolist()}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("domain", "split", "path"))
-    writer.writerows((*of_row[i], path) for i, path in enumerate(parts.arrays.paths))
+    left_out = ("source", "left out")
+    rows = ((*of_row.get(i, left_out), path) for i, path in enumerate(parts.arrays.paths))
+    writer.writerows(rows)
     folder.write_text("splits.csv", text.getvalue())
 
 
@@ -57,7 +72,7 @@ def save_model(folder: RunFolder, parts: Parts) -> None:
     state = {name: t.contiguous() for name, t in parts.model.learner.state_dict().items()}
     about = {
         "spec": json.dumps(asdict(parts.spec)),
-        "preprocessing": json.dumps(asdict(parts.model.backbone.preprocessing)),
+        "preprocessing": json.dumps(parts.model.backbone.preprocessing.describe()),
     }
     data = safetensors.torch.save(state, about)
     folder.write(MODEL, lambda file: file.write(data))
