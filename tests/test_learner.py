@@ -258,7 +258,7 @@ def weights(names: set[str]) -> set[str]:
 def loss_on(learner: Learner, data: list[dict[str, Tensor]]) -> float:
     learner.eval()
     x, y = (torch.cat([batch[key] for batch in data]) for key in ("x", "y"))
-    return F.cross_entropy(learner.predict_logits(x), y).item()
+    return F.cross_entropy(learner.predict_tasks(x)["label"], y).item()
 
 
 def test_a_manual_strategy_steps_as_often_as_it_likes():
@@ -289,6 +289,6 @@ def test_predictions_are_float32_and_carry_no_gradient():
             return net(x).to(torch.bfloat16)
 
     learner = learner_of(Half()).eval()
-    logits = learner.predict_logits(torch.randn(3, 4))
+    logits = learner.predict_tasks(torch.randn(3, 4))["label"]
     assert logits.dtype == torch.float32 and logits.shape == (3, 2)
     assert not logits.requires_grad

@@ -93,9 +93,10 @@ class Learner(pl.LightningModule):
         optimizer.step()
 
     @torch.inference_mode()
-    def predict_logits(self, x: Input) -> Tensor:
-        """Returns logits ``(B, C)``, float32, in the trainer's precision where there is one."""
-        return self.strategy.predict(self.net, x).float()
+    def predict_tasks(self, x: Input) -> dict[str, Tensor]:
+        """Returns logits ``(B, C)`` of each task, float32; see `Strategy.predict_tasks`."""
+        logits = self.strategy.predict_tasks(self.net, x)
+        return {task: of_task.float() for task, of_task in logits.items()}
 
 
 def _detached(losses: Losses) -> Losses:

@@ -248,3 +248,44 @@ def test_layer_groups_hold_every_parameter_once_from_input_to_output(
     parameters = {name: id(p) for name, p in backbone.model.named_parameters()}
     assert sorted(i for group in groups for i in group) == sorted(parameters.values())
     assert parameters[first] in groups[0] and parameters[last] in groups[-1]
+
+
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "test_vit", "test_convnext", "mobilenetv3_small_100"]
+)
+def test_the_classifier_of_the_weights_is_kept_beside_the_model(name: str, tmp_path: Path) -> None:
+    source = source_model(name)
+    torch.save(source.state_dict(), tmp_path / "w.pth")
+    backbone = TimmBackbone(name, weights=str(tmp_path / "w.pth")).eval()
+    assert backbone.classifier is not None
+    weight, bias = backbone.classifier
+    size = backbone.preprocessing.size
+    x = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        torch.testing.assert_close(backbone(x) @ weight.T + bias, source(x))
+    random = TimmBackbone(name, weights="random")
+    assert random.classifier is None
+    assert backbone.state_dict().keys() == random.state_dict().keys()
+    backbone.reset()
+    assert backbone.classifier is None
+
+
+def test_weights_without_one_linear_classifier_leave_none(tmp_path: Path) -> None:
+    for name, classes in (("test_resnet", 0), ("deit_tiny_distilled_patch16_224", 3)):
+        path = tmp_path / f"{name}.pth"
+        torch.save(source_model(name, classes).state_dict(), path)
+        assert TimmBackbone(name, weights=str(path)).classifier is None
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("test_resnet", 5), ("test_vit", 6), ("test_efficientnet", 5)]
+)
+def test_maps_come_with_the_same_features(name: str, count: int) -> None:
+    backbone = TimmBackbone(name, weights="random").eval()
+    size = backbone.preprocessing.size
+    x = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        features, maps = backbone.forward_maps(x)
+        torch.testing.assert_close(features, backbone(x))
+    assert len(maps) == count
+    assert all(one.ndim == 4 and len(one) == 2 for one in maps)

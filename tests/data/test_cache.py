@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tltool.data import cache
+from tltool.data import cache, decoded
 from tltool.data.cache import cache_root, load_arrays
 from tltool.data.preprocessing import Preprocessing
 from tltool.data.readers.base import Reader, digest, encode_png, make_table
 from tltool.data.readers.image_folder import ImageFolder
+from tltool.data.store import map_array, write_header
 from tltool.errors import RunError, UserError
 
 SMALL = Preprocessing(size=8)
@@ -57,7 +58,7 @@ def folders() -> list[Path]:
 
 
 def assert_same(one, other):
-    for name in ("images", "labels", "domains", "splits"):
+    for name in ("stored", "labels", "domains", "splits"):
         a, b = getattr(one, name), getattr(other, name)
         assert a.dtype == b.dtype and a.shape == b.shape and (a == b).all(), name
     for name in ("paths", "class_names", "skipped", "fingerprint"):
@@ -66,8 +67,8 @@ def assert_same(one, other):
 
 def test_the_arrays_hold_the_table():
     arrays = load_arrays(Colours([5, 6, 7, 8]), SMALL)
-    assert arrays.images.shape == (4, 3, 8, 8) and arrays.images.dtype == np.uint8
-    assert arrays.images[:, 1, 3, 3].tolist() == [5, 6, 7, 8]
+    assert arrays.stored.shape == (4, 3, 8, 8) and arrays.stored.dtype == np.uint8
+    assert arrays.stored[:, 1, 3, 3].tolist() == [5, 6, 7, 8]
     assert arrays.labels.tolist() == [-1, 0, 1, -1] and arrays.labels.dtype == np.int64
     assert arrays.domains.tolist() == ["target", "source"] * 2
     assert arrays.splits.tolist() == ["", "train"] * 2
@@ -85,26 +86,26 @@ def test_the_second_call_neither_reads_nor_decodes(monkeypatch):
         raise AssertionError("was called")
 
     monkeypatch.setattr(reader, "read", refuse)
-    monkeypatch.setattr(cache, "decode_image", refuse)
+    monkeypatch.setattr(decoded, "decode_image", refuse)
     second = load_arrays(reader, SMALL)
     assert second.from_cache
-    assert isinstance(second.images, np.memmap)
+    assert isinstance(second.stored, np.memmap)
     assert_same(first, second)
 
 
 def test_writing_into_the_arrays_does_not_reach_the_cache():
     reader = Colours([1, 2])
-    load_arrays(reader, SMALL).images[:] = 9
-    assert load_arrays(reader, SMALL).images[:, 0, 0, 0].tolist() == [1, 2]
+    load_arrays(reader, SMALL).stored[:] = 9
+    assert load_arrays(reader, SMALL).stored[:, 0, 0, 0].tolist() == [1, 2]
 
 
 def test_images_beyond_all_memory_are_mapped(tmp_path):
     size = 4 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     path = tmp_path / "images.npy"
     with path.open("wb") as file:  # sparse: takes no room
-        cache._write_header(file, (size, 1, 1, 1))
+        write_header(file, np.uint8, (size, 1, 1, 1))
         file.truncate(file.tell() + size)
-    images = cache._map(path)
+    images = map_array(path)
     assert images.shape == (size, 1, 1, 1)
     assert images[-1, 0, 0, 0] == 0
 
@@ -146,7 +147,7 @@ def test_what_changes_pixels_decodes_anew(change, again):
 
 def test_other_data_decode_anew():
     load_arrays(Colours([1, 2]), SMALL)
-    assert load_arrays(Colours([1, 3]), SMALL).images[1, 0, 0, 0] == 3
+    assert load_arrays(Colours([1, 3]), SMALL).stored[1, 0, 0, 0] == 3
 
 
 def test_without_a_cache_nothing_is_written():
@@ -167,7 +168,7 @@ def test_corrupt_images_are_named_a_line_each(cached):
     assert len(lines) == 11
     assert lines[0].startswith("corrupt image row/0: not an image that Pillow knows;")
     assert all("dataset.on_error=skip" in line for line in lines[:10])
-    assert lines[10] == "and 2 more corrupt images"
+    assert lines[10] == "and 2 more: 12 of 13 examples"
     assert folders() == []
 
 
@@ -190,7 +191,7 @@ def test_skipped_images_leave_their_rows_out_now_and_from_the_cache():
     for from_cache in (False, True):
         arrays = load_arrays(reader, SMALL, on_error="skip")
         assert arrays.from_cache == from_cache
-        assert arrays.images[:, 0, 0, 0].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+        assert arrays.stored[:, 0, 0, 0].tolist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
         assert arrays.skipped == ["row/3"]
         assert "row/3" not in arrays.paths and len(arrays.paths) == 9
         assert arrays.labels.tolist() == [-1, 0, 1, 0, 1, -1, 0, 1, -1]
@@ -199,7 +200,7 @@ def test_skipped_images_leave_their_rows_out_now_and_from_the_cache():
 
 
 def test_images_that_are_all_corrupt_cannot_be_skipped():
-    with pytest.raises(UserError, match="no image could be read"):
+    with pytest.raises(UserError, match="no example can be used"):
         load_arrays(Colours([-1, -1]), SMALL, on_error="skip")
 
 
@@ -216,7 +217,7 @@ def test_a_damaged_folder_is_built_again(name, damage):
     again = load_arrays(reader, SMALL)
     assert not again.from_cache
     assert_same(again, load_arrays(Colours([1, 2, 3]), SMALL, cache=False))
-    assert first.images[2, 0, 0, 0] == 3  # a run that has the old files open goes on
+    assert first.stored[2, 0, 0, 0] == 3  # a run that has the old files open goes on
     assert load_arrays(reader, SMALL).from_cache
     assert folders() == [folder]
 
@@ -225,10 +226,10 @@ def test_of_two_processes_one_folder_remains(monkeypatch):
     reader, other = Colours([1, 2, 3]), Colours([1, 2, 3])
     publish = cache._publish
 
-    def lose(built, folder):
+    def lose(built, folder, store):
         monkeypatch.setattr(cache, "_publish", publish)
         load_arrays(other, SMALL)  # the other process is done while this one was decoding
-        publish(built, folder)
+        publish(built, folder, store)
 
     monkeypatch.setattr(cache, "_publish", lose)
     arrays = load_arrays(reader, SMALL)

@@ -3,10 +3,11 @@ import pytest
 import torch
 
 from tltool.data.feeds import feed_class
+from tltool.data.feeds.heads import Heads
 from tltool.data.feeds.pair import Pair
 from tltool.data.feeds.plain import Plain
 from tltool.data.feeds.views import Views
-from tltool.data.table import Table
+from tltool.data.table import Column, Table
 from tltool.errors import UserError
 
 SOURCE, TARGET, TEST = np.arange(0, 7), np.arange(7, 12), np.arange(12, 15)
@@ -109,6 +110,31 @@ def test_a_feed_is_found_by_the_name_of_its_module(tmp_path, monkeypatch):
     assert feed_class("two_views").__name__ == "TwoViews"
     with pytest.raises(ModuleNotFoundError):
         feed_class("missing")
+
+
+def test_heads_serves_each_tasks_label_of_rows_that_have_one():
+    left, right = torch.arange(15), 100 + torch.arange(15)
+    left[[1, 2]] = -1
+    right[2] = -1  # row 2 has no label of a task; row 3, of source, only lacks the plain one
+    columns = {"task:left": Column(left, ()), "task:right": Column(right, ())}
+    feed, seen = Heads(table(columns=columns), batch_size=3, seed=0), set()
+    for step in range(2 * len(feed)):
+        batch = feed[step]
+        assert batch.keys() == {"x", "y"} and batch["y"].keys() == {"left", "right"}
+        rows = batch["x"].squeeze(1).long()
+        assert torch.equal(batch["y"]["left"], left[rows])
+        assert torch.equal(batch["y"]["right"], right[rows])
+        seen |= set(rows.tolist())
+    assert seen == {0, 1, 3, 4, 5, 6}
+
+
+def test_heads_without_tasks_says_what_to_type():
+    with pytest.raises(UserError, match="type dataset=multi_mnist") as error:
+        Heads(table(), 3, seed=0)
+    assert len(error.value.problems) == 1
+    unknown = {"task:left": Column(torch.full((15,), -1), ())}
+    with pytest.raises(UserError, match="no training example of the source has a label"):
+        Heads(table(columns=unknown), 3, seed=0)
 
 
 def test_views_serve_all_training_images_twice_and_no_label():

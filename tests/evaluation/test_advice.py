@@ -48,4 +48,5 @@ def test_errors_removed_by_hand():
 
 def test_what_may_be_chance_is_not_similar():
     assert SMALL_AND_SIMILAR.similar
+    assert not replace(SMALL_AND_SIMILAR, knn=0.55 + 0.45 * 0.67).similar
     assert not replace(SMALL_AND_SIMILAR, interval=(-0.01, 0.8)).similar

@@ -1,10 +1,15 @@
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
-from tltool.evaluation.domains import evaluate
+from tltool.data.table import Column, Table
+from tltool.errors import UserError
+from tltool.evaluation.base import Subject
+from tltool.evaluation.domains import Domains, evaluate
+from tltool.strategies.base import DataSpec, Strategy
 
 # Four examples in two batches; logits are log-probabilities, so that scores are known.
 PROBABILITIES = [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.25, 0.15, 0.6]]
@@ -50,3 +55,40 @@ def test_types_are_those_that_are_promised():
     assert found.labels.dtype == found.predicted.dtype == found.confusion.dtype == np.int64
     assert found.scores.dtype == np.float32
     assert all(math.isfinite(value) for value in found.metrics().values())
+
+
+def grouped(groups) -> Subject:
+    """Six examples whose input is the class that is predicted; the last four are the test."""
+    x, y = torch.tensor([0, 1, 0, 1, 1, 1]), torch.tensor([0, 1, 0, 1, 0, -1])
+    rows = {("source", "train"): np.arange(2), ("source", "test"): np.arange(2, 6)}
+    columns = {} if groups is None else {"group": Column(torch.tensor(groups), ("a", "b"))}
+    table = Table(x, y, rows, ("no", "yes"), columns)
+
+    def net(x):
+        return torch.nn.functional.one_hot(x, 2).float()
+
+    def batches(rows):
+        yield table.take(rows)
+
+    spec = DataSpec(2, ("no", "yes"), {})
+    return Subject(net, Strategy(), table, spec, 0, batches, nullcontext)
+
+
+def test_groups_are_scored_where_the_data_name_them():
+    plain = Domains(grouped(None)).final()
+    assert plain.grids == () and not any("gap" in name for name in plain.metrics)
+    scores = Domains(grouped([0, 0, 0, 1, 1, 1])).final()
+    # Of the three with a label: group a has one, right; group b two, one of them right.
+    assert scores.metrics["source_test/accuracy_gap"] == 0.5
+    assert scores.grids[0].rows == ("a (1)", "b (2)")
+    assert {**scores.metrics, **plain.metrics} == scores.metrics
+
+
+def test_groups_without_fairlearn_say_what_to_install(monkeypatch):
+    monkeypatch.setattr("tltool.config.instantiate._installed", lambda module: False)
+    Domains(grouped(None))
+    with pytest.raises(
+        UserError, match=r"fairlearn: type pip install 'tltool\[fairness\]'"
+    ) as error:
+        Domains(grouped([0] * 6))
+    assert len(error.value.problems) == 1

@@ -115,6 +115,11 @@ def test_each_verdict_has_its_words(verdict: str, gain: float, words: str) -> No
     assert said.startswith(words)
 
 
+def test_further_figures_of_a_comparison_end_the_sentence() -> None:
+    said = wording.verdict_sentence("dann", {**RESULTS["verdict"], "delta_m": -0.0134})
+    assert said.endswith("95 % interval +25.0 to +34.1, delta_m -1.3 %")
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(8.44, "8.4 s"), (59.9, "59.9 s"), (59.97, "1 min 00 s"), (92.3, "1 min 32 s"),

@@ -101,7 +101,7 @@ def toy_parts() -> Callable[..., Parts]:
             model=Model(hardware, backbone, "sha", net, strategy, learner, prepare),
             reader=ToyReader(),
             arrays=Arrays(
-                images=np.empty((50, 0), np.uint8),
+                stored=np.empty((50, 0), np.uint8),
                 labels=y.numpy(),
                 domains=np.array([]),
                 splits=np.array([]),

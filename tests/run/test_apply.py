@@ -10,15 +10,18 @@ import yaml
 from datasets import Dataset
 from rich.console import Console
 
+from tltool.config.compose import resolve
 from tltool.errors import UserError
-from tltool.run.apply import evaluate_run, predict_images
+from tltool.run import apply
+from tltool.run.apply import evaluate_run
+from tltool.run.execute import execute
 
 QUIET = Console(quiet=True)
 
 
 def predict(run: Path, path: Path) -> dict[str, tuple[str, float]]:
     """Returns label and score of each path; checks the header and the count."""
-    text, count = predict_images(run, path, QUIET)
+    text, count = apply.predict(run, path, QUIET)
     rows = list(csv.reader(io.StringIO(text)))
     assert rows[0] == ["path", "label", "score"] and len(rows) == count + 1
     return {name: (label, float(score)) for name, label, score in rows[1:]}
@@ -90,15 +93,15 @@ def test_a_table_names_images_relative_to_itself(trained, domains, recorded, tmp
 
 def test_a_table_without_a_path_column_is_refused(trained, tmp_path):
     (tmp_path / "table.csv").write_text("file,label\na.png,b\n")
-    with pytest.raises(UserError, match="a column 'path' wanted, it has file, label"):
-        predict_images(trained, tmp_path / "table.csv", QUIET)
+    with pytest.raises(UserError, match="a column 'path' wanted; it has file, label"):
+        apply.predict(trained, tmp_path / "table.csv", QUIET)
 
 
 @pytest.mark.parametrize(("name", "text"), [("t.csv", ""), ("t.jsonl", "{"), ("t.parquet", "no")])
 def test_a_table_that_cannot_be_read_is_named(trained, tmp_path, name, text):
     (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=f"{tmp_path / name}: cannot be read as a table") as error:
-        predict_images(trained, tmp_path / name, QUIET)
+        apply.predict(trained, tmp_path / name, QUIET)
     assert len(error.value.problems) == 1
 
 
@@ -108,22 +111,22 @@ def test_images_that_cannot_be_read_are_named_each(trained, domains, tmp_path):
     whole = (tmp_path / "images" / "1.png").read_bytes()
     (tmp_path / "images" / "1.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError) as error:
-        predict_images(trained, tmp_path / "images", QUIET)
+        apply.predict(trained, tmp_path / "images", QUIET)
     first, second = error.value.problems
-    assert first.startswith(f"{tmp_path / 'images' / '0.png'}: cannot be read as an image")
-    assert second.startswith(f"{tmp_path / 'images' / '1.png'}: cannot be read as an image")
+    assert first.startswith(f"corrupt image {tmp_path / 'images' / '0.png'}: not an image")
+    assert second.startswith(f"corrupt image {tmp_path / 'images' / '1.png'}: ")
 
 
 def test_a_table_that_names_a_missing_image_says_which(trained, tmp_path):
     (tmp_path / "table.csv").write_text("path\nmissing.png\n")
     with pytest.raises(UserError, match=str(tmp_path / "missing.png")):
-        predict_images(trained, tmp_path / "table.csv", QUIET)
+        apply.predict(trained, tmp_path / "table.csv", QUIET)
 
 
 def test_a_folder_without_images_is_refused(trained, tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(UserError, match="no images in it"):
-        predict_images(trained, tmp_path, QUIET)
+        apply.predict(trained, tmp_path, QUIET)
 
 
 def test_data_that_are_gone_are_named(trained, tmp_path):
@@ -141,3 +144,16 @@ def test_a_damaged_export_is_refused(trained, tmp_path):
     (run / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(UserError, match="no usable model.safetensors"):
         evaluate_run(run, QUIET)
+
+
+def test_several_tasks_have_a_label_and_a_score_each(tmp_path, domains):
+    given = ["strategy=hard_sharing", "dataset=multi_mnist", "dataset.pairs=30", "steps=1"]
+    resolved = resolve(["experiment=smoke", "hardware=cpu", *given])
+    execute(resolved, tmp_path, ["tltool", "train"], QUIET)
+    text, count = apply.predict(tmp_path, domains.target / "test" / "low", QUIET)
+    header, *rows = csv.reader(io.StringIO(text))
+    assert header == ["path", "label_left", "score_left", "label_right", "score_right"]
+    assert len(rows) == count == 5
+    for _, left, left_score, right, right_score in rows:
+        assert left in "0123456789" and right in "0123456789"
+        assert 0.1 <= float(left_score) <= 1 and 0.1 <= float(right_score) <= 1

@@ -19,7 +19,7 @@ from tltool.backbones.lenet import LeNet
 from tltool.backbones.timm import TimmBackbone
 from tltool.config.compose import resolve
 from tltool.errors import UserError
-from tltool.run.apply import evaluate_run, predict_images
+from tltool.run.apply import evaluate_run, predict
 from tltool.run.model import ModelBuilder
 from tltool.run.start import check_start, start_from
 
@@ -63,7 +63,7 @@ def test_three_commands_in_a_row_and_the_first_run_is_needed_no_more(
     assert third["status"] == "done"
     image = tmp_path / "image.png"
     Image.new("RGB", (28, 28)).save(image)
-    assert predict_images(tmp_path / "third", image, Console(quiet=True))[1] == 1
+    assert predict(tmp_path / "third", image, Console(quiet=True))[1] == 1
 
 
 def test_training_on_forgets_and_weights_thrown_away_have_nothing_to_forget(

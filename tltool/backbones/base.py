@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from tltool.data.preprocessing import Preprocessing
+from tltool.data.preprocessing import Conversion
 
 Input = Tensor | dict[str, Tensor]
 
@@ -29,9 +29,11 @@ class Backbone(nn.Module):
     """Maps a prepared input to one feature vector an example, ``x -> (B, num_features)``.
 
     Attributes:
+        modality: The kind of input: ``image``, or ``text`` as a dict of tensors.
         num_features: Length D of a feature vector.
         preprocessing: What the inputs must go through; it belongs to the weights.
         provenance: Where the weights come from (library, model, weights, sha256, licence).
+        variant: What decides the features beside weights and preprocessing, such as a pooling.
         channels_last_on_cpu: Whether that memory layout is the faster one on a CPU.
         classifier: Of the classes that the weights were trained on, where they came with one. It
             is no part of the module: not trained, not saved, not counted.
@@ -39,8 +41,9 @@ class Backbone(nn.Module):
 
     modality: ClassVar[str] = "image"
     num_features: int
-    preprocessing: Preprocessing
+    preprocessing: Conversion
     provenance: dict[str, Any]
+    variant: str = ""
     channels_last_on_cpu: bool = False
     classifier: Classifier | None = None
 
@@ -56,9 +59,6 @@ class Backbone(nn.Module):
         """Returns the features ``(B, D)`` and the maps that they come from, from input to output.
 
         A map is ``(B, C, *positions)``: C channels at some positions, or at none.
-
-        Raises:
-            ValueError: This model does not tell.
         """
         raise NotImplementedError(f"{type(self).__name__} defines no maps")
 

@@ -74,11 +74,6 @@ class TimmBackbone(Backbone):
 
     def forward_maps(self, x: Input) -> tuple[Tensor, list[Tensor]]:
         """Returns the features and the output of each stage (for a ViT: each block)."""
-        if not hasattr(self.model, "forward_intermediates"):
-            raise ValueError(
-                f"backbone.name={self.provenance['model']}: timm gives no feature maps of this "
-                "model; type another backbone.name, such as resnet18"
-            )
         last, maps = self.model.forward_intermediates(x)
         return self.model.forward_head(last), maps
 

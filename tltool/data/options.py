@@ -34,8 +34,9 @@ class DataOptions:
         contexts: Part the source's classes into so many contexts, learned one after the other.
         scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
             same question as in all others (``domain``); to tell all classes (``class``).
-        on_error: A corrupt image stops the run (``raise``) or is left out and counted (``skip``).
-        cache: Keep decoded images on disk for the next run.
+        on_error: A corrupt image, or a bad row of a table, stops the run (``raise``) or is left
+            out and counted (``skip``).
+        cache: Keep decoded images, and texts cut into tokens, on disk for the next run.
     """
 
     batch_size: int = 64

@@ -1,11 +1,11 @@
 """From stored bytes to what the backbone takes, on whole batches and on the batch's device."""
 
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tltool.data.preprocessing import Preprocessing
+from tltool.data.preprocessing import Augment, Preprocessing
 from tltool.data.views import Views
 
 
@@ -22,7 +22,7 @@ class Prepare:
     def __init__(
         self,
         preprocessing: Preprocessing,
-        augment: Literal["none", "flip", "flip_crop"] = "none",
+        augment: Augment = "none",
         channels_last: bool = False,
         views: Views | None = None,
     ) -> None:
@@ -30,7 +30,8 @@ class Prepare:
         mean = torch.tensor(preprocessing.mean).view(1, -1, 1, 1)
         # (x / 255 - mean) / std as one multiplication and one addition.
         self._scale, self._shift = 1.0 / (255.0 * std), -mean / std
-        self.augment, self.channels_last = augment, channels_last
+        self.augment: Augment = augment
+        self.channels_last = channels_last
         self.views = views or Views()
 
     def __call__(self, x: Tensor, training: bool) -> Tensor:
@@ -53,6 +54,17 @@ class Prepare:
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         x = x.to(torch.float32, memory_format=layout)
         return x.mul_(self._scale).add_(self._shift)
+
+
+class Unchanged(Prepare):
+    """Leaves batches as they are: texts are stored as the backbone takes them."""
+
+    def __init__(self) -> None:
+        self.augment, self.channels_last = "none", False
+
+    def __call__(self, x: Any, training: bool) -> Any:
+        """Returns ``x``."""
+        return x
 
 
 def random_flip(x: Tensor) -> Tensor:

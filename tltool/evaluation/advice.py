@@ -11,8 +11,11 @@ LARGE_PER_CLASS = 1000
 """Training examples a class from which there are many: ImageNet has about 1 280 a class, and that
 is what networks learn from when they start from random."""
 
-SIMILAR = 0.5
-"""Part of the errors that pretrained features must take away to count as similar."""
+SIMILAR = 0.7
+"""Part of the errors that pretrained features must take away to count as similar. A judgement, set
+between what ImageNet features (EfficientNet-Lite0, 96 pixels) take away on photographs of ants and
+bees, 0.76 (0.91 at 224 pixels), and on drawings: 0.67 of USPS digits, 0.42 of Korean letters (400
+examples each)."""
 
 
 @dataclass(frozen=True)

@@ -49,12 +49,14 @@ class Predictions:
         predicted: Predicted classes ``(N,)``.
         scores: Probability of the predicted class ``(N,)``, in [0, 1].
         confusion: Counts ``(C, C)``; rows are true classes.
+        class_names: C names, where they are not those of the label.
     """
 
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]
     scores: NDArray[np.float32]
     confusion: NDArray[np.int64]
+    class_names: tuple[str, ...] | None = None
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -150,5 +152,5 @@ class Evaluation:
 
     @staticmethod
     def against(ours: Mapping[str, float], control: Mapping[str, float]) -> dict[str, float]:
-        """Returns further figures of a comparison from both runs' metrics."""
+        """Returns further figures of a comparison from both runs' metrics, fractions by name."""
         return {}

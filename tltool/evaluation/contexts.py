@@ -1,7 +1,6 @@
 """Continual learning: accuracy on every context after every context."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -129,6 +128,9 @@ def _accuracies(found: Sequence[Predictions]) -> list[float]:
 
 def _joined(found: Sequence[Predictions]) -> Predictions:
     """Returns the predictions of all contexts as those of one split."""
-    parts = {f.name: [getattr(one, f.name) for one in found] for f in fields(Predictions)}
-    confusion = np.sum(parts.pop("confusion"), axis=0)
-    return Predictions(**{k: np.concatenate(v) for k, v in parts.items()}, confusion=confusion)
+    return Predictions(
+        np.concatenate([one.labels for one in found]),
+        np.concatenate([one.predicted for one in found]),
+        np.concatenate([one.scores for one in found]),
+        np.sum([one.confusion for one in found], axis=0),
+    )

@@ -7,7 +7,11 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from tltool.evaluation.base import Evaluation, Predictions, Scores
+from tltool.config.instantiate import missing_packages
+from tltool.data.table import GROUP
+from tltool.errors import UserError
+from tltool.evaluation.base import Evaluation, Grid, Predictions, Scores, Subject
+from tltool.evaluation.groups import group_scores
 
 Predict = Callable[[Any], Tensor]
 # What a run is about: the target's test split where there is one.
@@ -18,6 +22,12 @@ class Domains(Evaluation):
     """Predicts every labelled split that was not trained on."""
 
     selects: ClassVar[bool] = True
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self.group = subject.table.columns.get(GROUP)
+        if self.group and (problem := missing_packages("a dataset with groups", ["fairlearn"])):
+            raise UserError(problem)
 
     def score(self, domain: str, split: str) -> float:
         """Returns the accuracy on a split, which has labels."""
@@ -39,7 +49,7 @@ class Domains(Evaluation):
             )
 
     def final(self) -> Scores:
-        """Returns accuracies ``<split>/accuracy`` and ``<split>/class_accuracy``."""
+        """Returns ``<split>/accuracy`` and ``<split>/class_accuracy``, and what groups get."""
         found = {}
         for domain, split in sorted(self.subject.table.rows):
             if split == "train":
@@ -51,9 +61,23 @@ class Domains(Evaluation):
             for split, predicted in found.items()
             for name, value in predicted.metrics().items()
         }
+        grids: tuple[Grid, ...] = ()
+        for split, predicted in found.items():
+            of_groups, more = self._groups(split, predicted)
+            metrics, grids = metrics | of_groups, grids + more
         first = [split for split in FIRST if split in found]
         units = {f"{split}/accuracy": found[split].correct.astype(float) for split in first}
-        return Scores(metrics, units, found)
+        return Scores(metrics, units, found, grids)
+
+    def _groups(
+        self, split: str, predicted: Predictions
+    ) -> tuple[dict[str, float], tuple[Grid, ...]]:
+        if self.group is None:
+            return {}, ()
+        domain, _, part = split.partition("_")
+        groups = self.group.values.numpy()[self.subject.table.labelled(domain, part)]
+        labels, names = predicted.labels, self.subject.spec.class_names
+        return group_scores(split, labels, predicted.predicted, groups, names, self.group.names)
 
 
 @torch.inference_mode()

@@ -47,16 +47,17 @@ def behaviour_distance(
 ) -> Float[Tensor, ""]:
     """How far feature maps are from a reference's, channels weighted by attention.
 
-    ``1/(2 b) sum_i sum_c C a_c |m_ic - r_ic|^2 / P`` over C channels of P positions each.
+    ``1/(2 b) sum_i sum_c a_c |m_ic - r_ic|^2 / P`` over c channels of P positions each.
 
     Args:
         maps: Of the network that learns.
         reference: Of the one that it started from.
-        attention: Weights a of the channels, of sum 1; equal ones leave a plain sum over channels.
+        attention: Weights a of the channels, of sum 1. With equal ones half the mean square of an
+            element is left.
     """
     squares = (maps.float() - reference.float()).square()
     by_channel = squares.reshape(*squares.shape[:2], -1).mean(dim=(0, 2))
-    return 0.5 * len(attention) * (attention * by_channel).sum()
+    return 0.5 * (attention * by_channel).sum()
 
 
 def channel_attention(importance: Float[Tensor, " c"]) -> Float[Tensor, " c"]:

@@ -60,11 +60,16 @@ def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
     Args:
         strategy: Its name.
         verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
-            ``gain`` and ``interval`` (low, high), these as fractions.
+            ``gain`` and ``interval`` (low, high), these as fractions. What else it holds are
+            further figures by name, fractions too.
     """
+    known = ("control", "metric", "gain", "interval", "verdict")
+    further = "".join(
+        f", {name} {100 * value:+.1f} %" for name, value in verdict.items() if name not in known
+    )
     return (
         f"{VERDICTS[verdict['verdict']].format(strategy)}: {100 * verdict['gain']:+.1f} points on"
-        f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}"
+        f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}{further}"
     )
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tltool.backbones.base import Backbone
 from tltool.config.instantiate import instantiate_shared
+from tltool.config.options import options as options_of
 from tltool.data.cache import Arrays, load_arrays
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
@@ -50,6 +52,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         UserError: Parts that do not fit together, or data that cannot be read.
     """
     builder = ModelBuilder(config)
+    _same_modality(reader, builder.backbone)
     options: DataOptions = instantiate_shared("dataset", config["dataset"])
     if options.batch_size % builder.hardware.devices:
         raise UserError(
@@ -80,6 +83,16 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )
     return Parts(config, model, reader, arrays, table, spec, datamodule)
+
+
+def _same_modality(reader: Reader, backbone: Backbone) -> None:
+    """Refuses data that are not of the kind that the backbone takes."""
+    if reader.modality != backbone.modality:
+        fit = [one.name for one in options_of("backbone") if reader.modality in one.modalities]
+        raise UserError(
+            f"the dataset holds {reader.modality}, the backbone takes {backbone.modality}: type "
+            f"{' or '.join(f'backbone={name}' for name in fit)}"
+        )
 
 
 def _table(

@@ -28,7 +28,8 @@ def frozen_features(
     model = parts.model
     # The weights as they are now: an earlier stage may have trained them.
     weights = weights_sha256(model.backbone.state_dict())
-    data = [parts.arrays.fingerprint, *vars(model.backbone.preprocessing).values()]
+    backbone = model.backbone
+    data = [parts.arrays.fingerprint, backbone.preprocessing.describe(), backbone.variant]
     chosen = [] if rows is None else [hashlib.sha256(rows.tobytes()).hexdigest()]
     path = features_path([weights, *data, len(parts.table.y), model.hardware.precision, *chosen])
     model.net.to(model.hardware.device).eval()

@@ -78,7 +78,7 @@ def _of_classifier(parts: Parts, folder: Path) -> tuple[Backbone, Score]:
     arrays = load_arrays(
         ImageFolder(str(folder)), before.preprocessing, cache=parts.config["dataset"]["cache"]
     )
-    rows = np.flatnonzero(arrays.splits != "train")
+    images, rows = arrays.inputs(), np.flatnonzero(arrays.splits != "train")
     labels = torch.from_numpy(_indices(folder, arrays.class_names, len(classifier.weight)))
     y = labels[torch.from_numpy(arrays.labels[rows])]
     device, size = model.hardware.device, parts.datamodule.eval_batch_size
@@ -90,7 +90,7 @@ def _of_classifier(parts: Parts, folder: Path) -> tuple[Backbone, Score]:
         found = []
         with model.hardware.autocast():
             for start in range(0, len(rows), size):
-                pixels = torch.from_numpy(arrays.images[rows[start : start + size]])
+                pixels = images[torch.from_numpy(rows[start : start + size])]
                 features = backbone(model.prepare(pixels.to(device), training=False))
                 found.append(F.linear(features, weight, bias).argmax(dim=1).cpu())
         return (torch.cat(found) == y).double().mean().item()

@@ -12,7 +12,6 @@ from tltool.backbones.options import BackboneOptions
 from tltool.config.instantiate import instantiate, instantiate_shared
 from tltool.data.options import DataOptions
 from tltool.data.transforms import Prepare
-from tltool.data.views import Views
 from tltool.errors import UserError
 from tltool.learner import Learner
 from tltool.run.hardware import Hardware
@@ -74,6 +73,11 @@ class ModelBuilder:
         Raises:
             UserError: Options of the strategy that do not fit this network or these data.
         """
+        if self.strategy.needs_group and not spec.groups:
+            raise UserError(
+                "this strategy learns from a protected group, and the dataset names none: "
+                "type dataset=colored_digits, or a dataset with a column for the group"
+            )
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)
@@ -93,12 +97,7 @@ class ModelBuilder:
             net,
             self.strategy,
             Learner(net, self.strategy, optimizer, self.config["seed"]),
-            Prepare(
-                preprocessing,
-                data.augment,
-                self.hardware.channels_last(self.backbone),
-                Views(data.view_area, data.view_flip, data.view_jitter, data.view_blur),
-            ),
+            preprocessing.prepare(data, self.hardware.channels_last(self.backbone)),
         )
 
 

@@ -72,7 +72,7 @@ def save_model(folder: RunFolder, parts: Parts) -> None:
     state = {name: t.contiguous() for name, t in parts.model.learner.state_dict().items()}
     about = {
         "spec": json.dumps(asdict(parts.spec)),
-        "preprocessing": json.dumps(asdict(parts.model.backbone.preprocessing)),
+        "preprocessing": json.dumps(parts.model.backbone.preprocessing.describe()),
     }
     data = safetensors.torch.save(state, about)
     folder.write(MODEL, lambda file: file.write(data))

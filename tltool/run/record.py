@@ -21,6 +21,7 @@ PACKAGES = (
     "pytorch-lightning",
     "timm",
     "torchmetrics",
+    "transformers",
     "datasets",
     "hydra-core",
     "numpy",
@@ -59,7 +60,7 @@ class Record:
             "weights": {
                 **parts.model.backbone.provenance,
                 "state_sha256": parts.model.backbone_sha256,
-                "preprocessing": vars(parts.model.backbone.preprocessing),
+                "preprocessing": parts.model.backbone.preprocessing.describe(),
             },
             "dataset": {
                 "fingerprint": parts.arrays.fingerprint,

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 KEY = "backbone.init_from"
 RUN = "run"  # forgetting=run: the old data are that run's
 PREFIX = "net.backbone."  # of the backbone's tensors in what a run exports
-NORMALISATION = ("mean", "std")  # of what the weights must be given; the size may be another
+# Of what the weights must be given (sha256: of a tokenizer); the size may be another.
+NORMALISATION = ("mean", "std", "sha256")
 SHOWN = 3  # differences in an error
 
 
@@ -66,7 +67,7 @@ def start_from(backbone: Backbone, run: Path) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{KEY}={run}: its {MODEL} is missing or damaged") from error
     found = [*_differences(state, backbone.state_dict())]
-    now = vars(backbone.preprocessing)
+    now = backbone.preprocessing.describe()
     found += [
         f"{key} is {preprocessing.get(key)} there and {now.get(key)} here"
         for key in NORMALISATION

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tltool.config.compose import Resolved, defaults, difference
+from tltool.config.compose import Resolved, defaults
+from tltool.config.difference import difference
 from tltool.evaluation.base import Scores
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
@@ -31,7 +32,11 @@ def write_run_report(
         title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
         results=dict(results),
         history=[dict(row) for row in history],
-        confusion={split: predicted.confusion for split, predicted in scores.predictions.items()},
+        confusion={
+            split: predicted.confusion
+            for split, predicted in scores.predictions.items()
+            if predicted.class_names in (None, parts.spec.class_names)
+        },
         class_names=list(parts.spec.class_names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),

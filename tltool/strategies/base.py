@@ -101,6 +101,7 @@ class Strategy(nn.Module):
         needs: Importable modules that it needs beside tltool's own.
         controls: Strategies that answer "did it help?", the first one gives the verdict.
         uses_target_labels: It learns from them: a bound for others, and no method.
+        needs_group: It learns from the protected group, which the dataset must name.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
         stage: The one that is trained, counted from 0; the run sets it.
@@ -114,6 +115,7 @@ class Strategy(nn.Module):
     needs: ClassVar[tuple[str, ...]] = ()
     controls: ClassVar[tuple[str, ...]] = ()
     uses_target_labels: ClassVar[bool] = False
+    needs_group: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
@@ -170,6 +172,14 @@ class Strategy(nn.Module):
         """Returns logits ``(B, C)``."""
         logits: Tensor = net(x)
         return logits
+
+    def predict_tasks(self, net: Net, x: Input) -> dict[str, Tensor]:
+        """Returns logits ``(B, C_t)`` of each task, by its name, where a strategy learns several.
+
+        By default what `predict` does, under the name ``label``. Who learns several tasks defines
+        this, and `predict` for the first of them.
+        """
+        return {"label": self.predict(net, x)}
 
     def classify(self, net: Net, support: Batch, query: Input) -> Tensor:
         """Returns logits ``(Q, way)`` of queries, given the examples of an episode.

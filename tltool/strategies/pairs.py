@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tltool.backbones.base import Input, Net
@@ -11,9 +12,16 @@ BatchNorm = Literal["joint", "separate"]
 
 
 def concat(a: Input, b: Input) -> Input:
-    """Joins two inputs, tensors or dicts of tensors, along the batch."""
+    """Joins two inputs along the batch: tensors, or dicts of tensors (B, L).
+
+    The shorter texts are filled up with 0, which the attention mask shows.
+    """
     if isinstance(a, dict) and isinstance(b, dict):
-        return {key: torch.cat([a[key], b[key]]) for key in a}
+        length = {key: max(a[key].shape[1], b[key].shape[1]) for key in a}
+        return {
+            key: torch.cat([F.pad(x[key], (0, length[key] - x[key].shape[1])) for x in (a, b)])
+            for key in a
+        }
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return torch.cat([a, b])
     raise TypeError(f"cannot join {type(a).__name__} and {type(b).__name__}")

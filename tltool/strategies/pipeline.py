@@ -44,6 +44,7 @@ class Pipeline(Strategy):
         # What a pipeline takes and gives depends on its steps.
         self.feed = last.feed  # type: ignore[misc]
         self.controls = last.controls  # type: ignore[misc]
+        self.needs_group = any(step.needs_group for step in steps)  # type: ignore[misc]
         self.adapts_in_episode = last.adapts_in_episode  # type: ignore[misc]
         self.modalities = tuple(  # type: ignore[misc]
             kind for kind in last.modalities if all(kind in s.modalities for s in self._steps)
@@ -115,6 +116,10 @@ class Pipeline(Strategy):
     def predict(self, net: Net, x: Input) -> Tensor:
         """Returns the logits of the last step ``(B, C)``."""
         return self._steps[-1].predict(net, x)
+
+    def predict_tasks(self, net: Net, x: Input) -> dict[str, Tensor]:
+        """Returns the logits of the last step's tasks ``(B, C_t)``."""
+        return self._steps[-1].predict_tasks(net, x)
 
     def classify(self, net: Net, support: Batch, query: Input) -> Tensor:
         """Returns the logits of the last step ``(Q, way)``."""

@@ -2,14 +2,22 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tltool.data.readers.base import Reader
+from tltool.data.readers.digits import digit_images
 from tltool.errors import UserError
 
 Row = tuple[str, int, str, str]
+
+
+@pytest.fixture(scope="session")
+def mnist() -> Any:
+    """Returns pixels and labels of MNIST's digits, read once."""
+    return digit_images("mnist")
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ def test_readers_start_without_heavy_imports():
     heavy = ("torch", "numpy", "datasets", "PIL", "mlxtend", "sklearn", "skimage")
     code = (
         "import sys, importlib\n"
-        "for name in ('digits', 'glyphs', 'mnist_m', 'image_folder', 'omniglot', 'hub'):\n"
+        "for name in ('digits', 'glyphs', 'mnist_m', 'image_folder', 'omniglot', 'hub',"
+        "'table'):\n"
         "    importlib.import_module(f'tltool.data.readers.{name}')\n"
         "from tltool.data.readers.mnist_m import MnistM\n"
         "MnistM().check()\n"

@@ -1,4 +1,4 @@
-"""Where images come from; each reader ends in one `datasets.Dataset` table."""
+"""Where examples come from; each reader ends in one `datasets.Dataset` table."""
 
 from collections.abc import Mapping
 from typing import Any, cast

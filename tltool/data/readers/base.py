@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
 
 class Reader(ABC):
-    """Turns one source of images into one table; flat typed keywords in, `datasets.Dataset` out."""
+    """Turns one source of examples into one table; flat typed keywords in, `datasets.Dataset` out.
+
+    Attributes:
+        modality: The kind of its examples: ``image`` or ``text``.
+    """
+
+    modality: str = "image"
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Python modules beyond tltool's own dependencies."""
@@ -59,20 +65,21 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self) -> "Dataset":
-        """Returns one table of all images.
+        """Returns one table of all examples.
 
-        Columns: ``image`` (`datasets.Image`), ``label`` (`datasets.ClassLabel`, -1 where unknown),
-        ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``, ``test``, or an empty
-        string where the data carry none) and ``path`` (names the row within its domain). Further
-        columns of `datasets.ClassLabel` may follow: ``group``, the protected group, and
-        ``task:NAME``, the labels of a further task.
+        Columns: ``image`` (`datasets.Image`) or ``text``, ``label`` (`datasets.ClassLabel`, -1
+        where unknown), ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``,
+        ``test``, or an empty string where the data carry none) and ``path`` (names the row within
+        its domain). Further columns of `datasets.ClassLabel` may follow: ``group``, the protected
+        group, and ``task:NAME``, the labels of a further task; and ``problem``: why a row cannot
+        be used, an empty string where it can.
 
         Raises:
             UserError: The data cannot be used.
         """
 
     def provenance(self) -> dict[str, str]:
-        """Returns where the images come from, for the record: names, versions, revisions."""
+        """Returns where the examples come from, for the record: names, versions, revisions."""
         return {}
 
 

@@ -160,8 +160,8 @@ class Hub(Reader):
                 seen[domain].add(text)
         source = parts[0]  # the source is loaded first
         declared = getattr(source.data.features[self._label_column(source)], "names", None)
-        classes = list(declared or sorted(seen["source"], key=_natural))
-        if strangers := sorted(seen["target"].difference(classes), key=_natural):
+        classes = list(declared or sorted(seen["source"], key=natural))
+        if strangers := sorted(seen["target"].difference(classes), key=natural):
             raise UserError(
                 *(
                     f"{parts[-1].name}: label {label} is seen only in the target; "
@@ -252,7 +252,7 @@ def _texts(data: "Dataset", column: str) -> list[str | None]:
     return [None if value is None or value < 0 else str(names[value]) for value in values]
 
 
-def _natural(text: str) -> tuple[bool, int, str]:
+def natural(text: str) -> tuple[bool, int, str]:
     """Sorts numbers by value, before words."""
     return (False, int(text), text) if text.isdecimal() else (True, 0, text)
 

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from tltool.backbones.base import Net
 from tltool.losses.regularisation import flat, l2, l2_sp
-from tltool.strategies.base import Batch, DataSpec, Losses, Strategy
+from tltool.strategies.base import Batch, DataSpec, Losses, StageData, Strategy
 from tltool.strategies.supervised import supervised
 
 
@@ -23,12 +24,14 @@ class L2SP(Strategy):
 
     Args:
         alpha: Weight of the distance from the start, at least 0.
-        beta: Weight of the head's norm, at least 0.
+        beta: Weight of the head's norm, at least 0. The default is the weight decay of the
+            optimisers here, so that only the backbone's decay differs from full fine-tuning; the
+            paper has 0.01.
 
     References:
         [0] Li et al., Explicit inductive bias for transfer learning with convolutional networks,
             ICML 2018.
-        [1] Transfer-Learning-Library, `delta.py`, whose default weights these are.
+        [1] Transfer-Learning-Library, `delta.py`; it has 0.01 for both weights.
     """
 
     feed: ClassVar[str] = "plain"
@@ -36,16 +39,20 @@ class L2SP(Strategy):
     limit: ClassVar[Mapping[str, Any]] = {"alpha": 0.0, "beta": 0.0}
     start: Tensor
 
-    def __init__(self, alpha: float = 0.01, beta: float = 0.01) -> None:
+    def __init__(self, alpha: float = 0.01, beta: float = 0.001) -> None:
         super().__init__()
         if alpha < 0 or beta < 0:
             raise ValueError(f"alpha and beta must not be negative, got {alpha} and {beta}")
         self.alpha, self.beta = alpha, beta
 
     def build(self, net: Net, spec: DataSpec) -> None:
-        """Keeps the starting point; not in checkpoints, since a resumed run builds it again."""
-        start = flat(p.detach() for p in net.backbone.parameters())
-        self.register_buffer("start", start, persistent=False)
+        """Makes room for the starting point."""
+        self.register_buffer("start", flat(p.detach() for p in net.backbone.parameters()))
+
+    @torch.no_grad()
+    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Takes the starting point: in a pipeline, what the step before left."""
+        self.start.copy_(flat(net.backbone.parameters()))
 
     def param_groups(self, net: Net, stage: int) -> list[dict[str, Any]]:
         """Returns backbone and head, without the optimiser's decay where a penalty takes over."""

@@ -25,12 +25,14 @@ class StochNorm(_BatchNorm):
 
     Args:
         norm: That layer; it keeps moving statistics.
-        p: Probability of the batch's statistics, in [0, 1].
+
+    Attributes:
+        p: Probability of the batch's statistics, in [0, 1]; 1, a BatchNorm, until it is set.
     """
 
-    def __init__(self, norm: _BatchNorm, p: float) -> None:
+    def __init__(self, norm: _BatchNorm) -> None:
         super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False)
-        self.p = p
+        self.p = 1.0
         self.affine, self.weight, self.bias = norm.affine, norm.weight, norm.bias
         for name, buffer in norm.named_buffers(recurse=False):
             setattr(self, name, buffer)
@@ -48,7 +50,7 @@ class StochNorm(_BatchNorm):
         return x
 
     def _normalised(self, x: Tensor) -> Tensor:
-        if not self.training:
+        if not self.training or self.p == 1:
             return super().forward(x)
         assert self.running_mean is not None and self.running_var is not None
         # Copies, since the batch changes them and the backward pass needs them as they were.
@@ -81,6 +83,7 @@ class StochNormTuning(Strategy):
     feed: ClassVar[str] = "plain"
     controls: ClassVar[tuple[str, ...]] = ("finetune", "linear_probe", "from_scratch")
     limit: ClassVar[Mapping[str, Any]] = {"p": 1.0}
+    layers: list[StochNorm]  # the network's own, not parts of the strategy
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -89,24 +92,26 @@ class StochNormTuning(Strategy):
         self.p = p
 
     def build(self, net: Net, spec: DataSpec) -> None:
-        """Puts the layers in place; with ``p=1`` there is nothing to change."""
-        found = [
-            (parent, name, child)
-            for parent in net.modules()
-            for name, child in parent.named_children()
-            if isinstance(child, _BatchNorm) and child.track_running_stats
-        ]
-        self.layers = len(found)
-        if self.p < 1:
-            for parent, name, child in found:
-                setattr(parent, name, StochNorm(child, self.p))
+        """Puts the layers in place."""
+        self.layers = []
+        for parent in list(net.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, _BatchNorm) and child.track_running_stats:
+                    self.layers.append(StochNorm(child))
+                    setattr(parent, name, self.layers[-1])
 
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
         """Returns the term ``classification``."""
-        return supervised(net, batch)
+        # Only here: other steps of a pipeline have their BatchNorm.
+        for layer in self.layers:
+            layer.p = self.p
+        losses = supervised(net, batch)
+        for layer in self.layers:
+            layer.p = 1.0
+        return losses
 
     def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
         """Warns when there is no BatchNorm to change."""
-        if self.layers > 0:
+        if self.layers:
             return []
         return ["the backbone has no BatchNorm: strategy=stoch_norm trains it as finetune does"]

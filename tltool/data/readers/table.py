@@ -1,0 +1,224 @@
+"""Tables of texts, or of paths of images: CSV, Parquet or JSON lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tltool.data.readers.base import Reader, class_label, digest, tree_digest
+from tltool.data.readers.hub import SPLITS, natural
+from tltool.data.readers.records import SUFFIXES, Row, column_names, read_rows
+from tltool.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FIRST = 3  # bad rows named where what is left is of no use
+NAMED = 10  # classes of the source named beside a label that is none of them
+
+
+class TableFiles(Reader):
+    """Your own texts, or images that a table names: a CSV, Parquet or JSON-lines file each domain.
+
+    The first line of a CSV file names the columns. The target may lack the column of labels, or
+    some labels: those rows are unlabelled.
+
+    Args:
+        source: File of the labelled domain (.csv, .jsonl or .parquet).
+        target: File of the other domain, whose labels are among the source's; or none.
+        text: Column of the texts.
+        image: Column of image paths, relative to the file; then texts are not read.
+        label: Column of the classes.
+        group: Column of the protected group; rows without one are of no group.
+        split: Column that says ``train``, ``val`` or ``test``, where there is one; rows that say
+            nothing are split as in data without.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        target: str | None = None,
+        text: str = "text",
+        image: str | None = None,
+        label: str = "label",
+        group: str | None = None,
+        split: str | None = None,
+    ) -> None:
+        self.source, self.target = source, target
+        self.text, self.image, self.label = text, image, label
+        self.group, self.split = group, split
+        self.modality = "text" if image is None else "image"
+
+    def problems(self) -> list[str]:
+        """Returns files that are missing or no tables, and columns that they do not have."""
+        if not self.source:
+            return [f"dataset.source is missing: dataset.source=FILE ({', '.join(SUFFIXES)})"]
+        problems = []
+        for domain, path in self._files().items():
+            given = f"dataset.{domain}={path}"
+            if not path.is_file():
+                what = "a folder, where a file is wanted" if path.is_dir() else "no such file"
+                problems.append(f"{given}: {what}")
+            elif path.suffix.lower() not in SUFFIXES:
+                problems.append(f"{given}: {' or '.join(SUFFIXES)} wanted, by its name")
+            else:
+                try:
+                    problems += self._column_problems(domain, path, column_names(path))
+                except (OSError, ValueError) as error:
+                    problems.append(f"{given}: cannot be read as a table ({_line(error)})")
+        return list(dict.fromkeys(problems))
+
+    def fingerprint(self) -> str:
+        """Returns a sha256 over the files and their names, the images they name, and all keys."""
+        files = {f"{domain}/{path.name}": path for domain, path in self._files().items()}
+        missing = []
+        if self.image is not None:
+            for domain, path in self._files().items():
+                for row in read_rows(path, [self.image]):
+                    name = row.values.get(self.image, "")
+                    if (found := path.parent / name).is_file():
+                        files[f"{domain}/images/{name}"] = found
+                    else:
+                        missing.append(name)
+        keys = (self.text, self.image, self.label, self.group, self.split)
+        return digest("table", tree_digest(files), missing, *keys)
+
+    def read(self) -> "Dataset":
+        """Returns all rows; those that cannot be used say why. Classes are the source's, sorted.
+
+        Raises:
+            UserError: As `check`, or the source has fewer than two classes.
+        """
+        if problems := self.problems():
+            raise UserError(*problems)
+        source = self._examples("source", None)
+        classes = sorted({one.label for one in source if one.label}, key=natural)
+        if len(classes) < 2:
+            bad = [f"{one.name}: {one.problem}" for one in source if one.problem]
+            raise UserError(
+                f"dataset.label={self.label}: two classes or more wanted, {self.source} has "
+                f"{classes[0] if classes else 'none'} in {len(source)} rows",
+                *bad[:FIRST],
+                *([f"and {len(bad) - FIRST} more bad rows"] if len(bad) > FIRST else []),
+            )
+        target = self._examples("target", frozenset(classes)) if self.target else []
+        return self._table([*source, *target], classes, ["source"] * len(source))
+
+    def provenance(self) -> dict[str, str]:
+        """Returns the files as absolute paths."""
+        return {domain: str(path.absolute()) for domain, path in self._files().items()}
+
+    def _files(self) -> dict[str, Path]:
+        named = {"source": self.source, "target": self.target}
+        return {domain: Path(name).expanduser() for domain, name in named.items() if name}
+
+    def _columns(self) -> dict[str, str]:
+        """Returns the columns that are read, by option."""
+        content = {"text": self.text} if self.image is None else {"image": self.image}
+        further = {"label": self.label, "group": self.group, "split": self.split}
+        return content | {key: name for key, name in further.items() if name}
+
+    def _column_problems(self, domain: str, path: Path, known: list[str]) -> list[str]:
+        columns, problems = self._columns(), []
+        content = next(iter(columns))
+        for key, name in columns.items():
+            if name in known:
+                if known.count(name) > 1:
+                    problems.append(f"dataset.{key}={name}: {path.name} has several columns {name}")
+            elif domain == "source" or key == content:
+                problems.append(
+                    f"dataset.{key}={name}: no such column in {path.name}"
+                    f"{did_you_mean(name, known)}; it has {', '.join(known)}: "
+                    f"type dataset.{key}=COLUMN"
+                )
+            if key != content and name == columns[content]:
+                problems.append(f"dataset.{key}={name}: that is dataset.{content}, type another")
+        return problems
+
+    def _examples(self, domain: str, classes: frozenset[str] | None) -> "list[Example]":
+        """Returns what the rows of a domain's file say.
+
+        Args:
+            domain: ``source`` or ``target``.
+            classes: That there are; where they are to be found out, every row must have one.
+        """
+        path, columns = self._files()[domain], self._columns()
+        known = set(column_names(path))
+        read = [name for name in columns.values() if name in known]
+        return [self._example(path, row, columns, classes) for row in read_rows(path, read)]
+
+    def _example(
+        self, path: Path, row: Row, columns: dict[str, str], classes: frozenset[str] | None
+    ) -> "Example":
+        found = {key: row.values.get(name, "") for key, name in columns.items()}
+        content, split = found[next(iter(columns))], found.get("split", "")
+        problem = row.problem
+        if not problem and not content:
+            problem = f"no {next(iter(columns))}"
+        elif not problem and classes is None and not found["label"]:
+            problem = "no label"
+        elif not problem and classes is not None and found["label"] not in classes | {""}:
+            problem = f"label {found['label']} is not in the source, which has "
+            problem += ", ".join(sorted(classes, key=natural)[:NAMED])
+        elif not problem and split and split.lower() not in SPLITS:
+            problem = f"split {split} is not train, val or test"
+        return Example(
+            f"{path.name}:{row.line}",
+            problem,
+            content if self.image is None else str(path.parent / content),
+            "" if problem else found["label"],
+            "" if problem else found.get("group", ""),
+            SPLITS.get(split.lower(), ""),
+        )
+
+    def _table(
+        self, examples: "list[Example]", classes: Sequence[str], source: list[str]
+    ) -> "Dataset":
+        from datasets import Dataset, Features, Image, Value
+
+        text, label = Value("string"), class_label(classes)
+        features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
+        numbers = {name: number for number, name in enumerate(classes)}
+        columns = {
+            "label": [numbers.get(one.label, -1) for one in examples],
+            "domain": source + ["target"] * (len(examples) - len(source)),
+            "split": [one.split for one in examples],
+            "path": [one.name for one in examples],
+            "problem": [one.problem for one in examples],
+        }
+        if self.image is None:
+            features["text"], columns["text"] = text, [one.content for one in examples]
+        else:
+            files = [{"bytes": None, "path": one.content} for one in examples]
+            features["image"], columns["image"] = Image(), files
+        if self.group is not None:
+            groups = sorted({one.group for one in examples if one.group}, key=natural)
+            features["group"] = class_label(groups)
+            of = {name: number for number, name in enumerate(groups)}
+            columns["group"] = [of.get(one.group, -1) for one in examples]
+        return Dataset.from_dict(columns, features=Features(features))
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a row says.
+
+    Args:
+        name: File and line.
+        problem: Why it cannot be used; else an empty string.
+        content: The text, or the path of the image.
+        label: Or an empty string.
+        group: Or an empty string.
+        split: ``train``, ``val``, ``test`` or an empty string.
+    """
+
+    name: str
+    problem: str
+    content: str
+    label: str
+    group: str
+    split: str
+
+
+def _line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
