@@ -21,7 +21,7 @@ class Option:
         description: One line.
         target: Its `_target_`; empty for a preset.
         feed: Of a strategy: the shape of batch that it learns from.
-        modalities: Of a strategy: what its inputs may be; of a backbone: what they are.
+        modalities: Of a strategy: what its inputs may be; of a backbone or dataset: what they are.
         needs: Modules that it imports and that tltool does not require.
     """
 

@@ -29,10 +29,15 @@ class Reader(ABC):
     """Turns one source of examples into one table; flat typed keywords in, `datasets.Dataset` out.
 
     Attributes:
-        modality: The kind of its examples: ``image`` or ``text``.
+        modalities: What its examples may be: ``image``, ``text``; ``modality`` is what they are.
     """
 
-    modality: str = "image"
+    modalities: ClassVar[tuple[str, ...]] = ("image",)
+
+    @property
+    def modality(self) -> str:
+        """The kind of its examples, one of ``modalities``."""
+        return self.modalities[0]
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Python modules beyond tltool's own dependencies."""

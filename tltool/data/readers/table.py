@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tltool.data.readers.base import Reader, class_label, digest, tree_digest
 from tltool.data.readers.hub import SPLITS, natural
@@ -36,6 +36,8 @@ class TableFiles(Reader):
             nothing are split as in data without.
     """
 
+    modalities: ClassVar[tuple[str, ...]] = ("text", "image")
+
     def __init__(
         self,
         source: str,
@@ -50,7 +52,11 @@ class TableFiles(Reader):
         self.source, self.target = source, target
         self.text, self.image, self.label = text, image, label
         self.group, self.tasks, self.split = group, tasks, split
-        self.modality = "text" if image is None else "image"
+
+    @property
+    def modality(self) -> str:
+        """Texts, unless a column of image paths is named."""
+        return "text" if self.image is None else "image"
 
     def problems(self) -> list[str]:
         """Returns files that are missing or no tables, and columns that they do not have."""
