@@ -188,3 +188,17 @@ def test_a_jittering_discriminator_is_not_warned_of():
 def test_a_short_history_says_nothing():
     assert DANN().diagnose(history([0.5] * 19)) == []
     assert DANN().diagnose([]) == []
+
+
+def test_what_a_stage_fits_at_its_end_is_fitted_to_the_selected_epoch(toy_parts, toy_fit):
+    class Fits(Scored):
+        def end_stage(self, net, stage, data):
+            self.seen = {name: value.clone() for name, value in net.state_dict().items()}
+
+    parts = toy_parts(Fits([0] * 12), steps=12)
+    fitted = toy_fit(parts, rule="source_val")
+    assert fitted.selection.epoch == 2  # of three
+    selected = torch.load(fitted.folder.path / SELECTED, weights_only=True)
+    for name, value in parts.model.strategy.seen.items():
+        assert torch.equal(value, selected[f"net.{name}"])
+        assert torch.equal(parts.model.net.state_dict()[name], value)

@@ -17,7 +17,7 @@ from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts, build, counts
-from tltool.run.checkpoint import Checkpoint, load_checkpoint, load_selected
+from tltool.run.checkpoint import Checkpoint, load_checkpoint
 from tltool.run.console import tracked
 from tltool.run.controls import run_controls
 from tltool.run.fit import fit, stage_inputs
@@ -156,8 +156,6 @@ def _evaluate(
     evaluation: Evaluation,
     history: History,
 ) -> dict[str, Any]:
-    if selection.scored_on is not None:
-        parts.model.learner.load_state_dict(load_selected(run.folder))
     save_model(run.folder, parts)
     with stage_inputs(parts, parts.model.strategy.stages()[-1], run.console):
         scores = evaluation.final()

@@ -12,7 +12,7 @@ from rich.console import Console
 from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts
-from tltool.run.checkpoint import Checkpoint
+from tltool.run.checkpoint import Checkpoint, load_selected
 from tltool.run.console import tracked
 from tltool.run.features import frozen_features
 from tltool.run.folder import RunFolder
@@ -80,6 +80,8 @@ def fit(
 ) -> None:
     """Trains what the checkpoint has not yet trained; the checkpoint ends at the last stage.
 
+    Where an epoch is selected, its weights are in place at the end.
+
     Raises:
         RunError: A loss is not finite, or the disk is full.
         Interrupted: A signal came; the checkpoint holds the last step.
@@ -117,6 +119,9 @@ def fit(
             )
             if checkpoint.step < budget.steps:
                 _fit_stage(parts, number, stage, budget, monitor, signals)
+            if last and selection.scored_on is not None:
+                # Before the stage ends: what is fitted then is fitted to the weights that stay.
+                parts.model.learner.load_state_dict(load_selected(folder))
             parts.model.learner.to(parts.model.hardware.device).eval()
             parts.model.strategy.end_stage(parts.model.net, number, data)
             evaluation.after_stage(number)
