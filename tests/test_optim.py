@@ -85,3 +85,27 @@ def test_options_reach_the_optimiser_and_a_group_may_have_its_own():
 def test_wrong_values_are_refused(kind, option, wrong, said):
     with pytest.raises(ValueError, match=said):
         kind(**{option: wrong})
+
+
+def test_what_is_pretrained_learns_at_its_own_rate_in_whichever_group():
+    old, new, alone = (torch.nn.Parameter(torch.zeros(1)) for _ in range(3))
+    groups = [{"params": [old, new], "weight_decay": 0.5}, {"params": [alone], "lr_scale": 0.5}]
+    config = SGD(lr=0.1, schedule="constant", backbone_lr=0.01)
+    optimizer = config.create(groups, pretrained=[old, alone])
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates == pytest.approx({id(old): 0.001, id(new): 0.1, id(alone): 0.0005})
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert decays == {id(old): 0.5, id(new): 0.5, id(alone): 0.001}
+    config.set_rate(optimizer, 0.5)
+    rates = {id(p): g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates == pytest.approx({id(old): 0.001, id(new): 0.1, id(alone): 0.0005})
+
+
+def test_without_a_rate_of_its_own_nothing_is_parted():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]}]
+    assert len(SGD().create(groups, pretrained=groups[0]["params"]).param_groups) == 1
+
+
+def test_a_backbone_without_a_rate_is_refused():
+    with pytest.raises(ValueError, match="optimizer.backbone_lr must be above 0, got 0"):
+        SGD(backbone_lr=0)

@@ -50,7 +50,9 @@ class Learner(pl.LightningModule):
         trained = {id(p) for group in groups for p in group["params"]}
         for parameter in self.net.parameters():
             parameter.requires_grad_(id(parameter) in trained)
-        return self.optimizer_config.create(groups)
+        backbone = self.net.backbone
+        pretrained = list(backbone.parameters()) if backbone.pretrained else ()
+        return self.optimizer_config.create(groups, pretrained)
 
     def train(self, mode: bool = True) -> "Learner":
         """Sets the mode; parts that are frozen as a whole stay in eval mode."""

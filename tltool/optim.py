@@ -1,10 +1,11 @@
 """Optimisers and the schedule of their learning rate."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Literal, cast
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
 Schedule = Literal["constant", "cosine", "inverse", "slanted"]
@@ -48,6 +49,8 @@ class OptimizerConfig:
         schedule: See `rate_factor`.
         warmup: See `rate_factor`.
         clip: Largest norm of the gradient; ``None`` for no limit.
+        backbone_lr: Rate of a pretrained backbone, times ``lr``: what is new can learn faster, a
+            discriminator above all. Random weights are new too.
         options: Further arguments of the class.
     """
 
@@ -58,6 +61,7 @@ class OptimizerConfig:
         schedule: Schedule,
         warmup: float,
         clip: float | None,
+        backbone_lr: float,
         **options: Any,
     ) -> None:
         if not lr > 0:
@@ -66,16 +70,37 @@ class OptimizerConfig:
             raise ValueError(f"optimizer.warmup must be in [0, 1), got {warmup}")
         if clip is not None and not clip > 0:
             raise ValueError(f"optimizer.clip must be above 0 or null, got {clip}")
+        if not backbone_lr > 0:
+            raise ValueError(f"optimizer.backbone_lr must be above 0, got {backbone_lr}")
         self.kind, self.lr, self.options = kind, lr, options
         self.schedule: Schedule = schedule
-        self.warmup, self.clip = warmup, clip
+        self.warmup, self.clip, self.backbone_lr = warmup, clip, backbone_lr
 
-    def create(self, groups: Iterable[dict[str, Any]]) -> Optimizer:
-        """Returns the optimiser; ``lr_scale`` in a group multiplies its rate."""
+    def create(
+        self, groups: Iterable[dict[str, Any]], pretrained: Collection[Tensor] = ()
+    ) -> Optimizer:
+        """Returns the optimiser; ``lr_scale`` in a group multiplies its rate.
+
+        Args:
+            groups: What it trains.
+            pretrained: Parameters whose rate ``backbone_lr`` multiplies, in whichever group.
+        """
+        if self.backbone_lr != 1.0:
+            groups = self._apart(groups, {id(p) for p in pretrained})
         scaled = [{**g, "lr": self.lr * g.get("lr_scale", 1.0)} for g in groups]
         kind = cast(Any, self.kind)
         optimizer: Optimizer = kind(scaled, lr=self.lr, fused=True, **self.options)
         return optimizer
+
+    def _apart(
+        self, groups: Iterable[dict[str, Any]], slower: Collection[int]
+    ) -> Iterator[dict[str, Any]]:
+        """Yields the groups, with the parameters of these ids in groups of their own."""
+        for group in groups:
+            for factor, inside in ((1.0, False), (self.backbone_lr, True)):
+                if some := [p for p in group["params"] if (id(p) in slower) == inside]:
+                    scale = factor * group.get("lr_scale", 1.0)
+                    yield {**group, "params": some, "lr_scale": scale}
 
     def set_rate(self, optimizer: Optimizer, progress: float) -> float:
         """Sets every group's rate for ``progress`` in [0, 1]; returns the rate before scaling."""
@@ -97,6 +122,7 @@ class SGD(OptimizerConfig):
         schedule: Schedule = "inverse",
         warmup: float = 0.0,
         clip: float | None = None,
+        backbone_lr: float = 1.0,
     ) -> None:
         super().__init__(
             torch.optim.SGD,
@@ -104,6 +130,7 @@ class SGD(OptimizerConfig):
             schedule,
             warmup,
             clip,
+            backbone_lr,
             momentum=momentum,
             nesterov=nesterov,
             weight_decay=weight_decay,
@@ -122,6 +149,7 @@ class AdamW(OptimizerConfig):
         schedule: Schedule = "cosine",
         warmup: float = 0.05,
         clip: float | None = None,
+        backbone_lr: float = 1.0,
     ) -> None:
         super().__init__(
             torch.optim.AdamW,
@@ -129,6 +157,7 @@ class AdamW(OptimizerConfig):
             schedule,
             warmup,
             clip,
+            backbone_lr,
             betas=(beta1, beta2),
             weight_decay=weight_decay,
         )

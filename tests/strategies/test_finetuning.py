@@ -16,6 +16,7 @@ from tltool.optim import SGD
 from tltool.run.model import ModelBuilder
 from tltool.strategies.base import DataSpec, Strategy
 from tltool.strategies.finetuning.discriminative import Discriminative
+from tltool.strategies.finetuning.finetune import Finetune
 from tltool.strategies.finetuning.from_scratch import FromScratch
 from tltool.strategies.finetuning.gradual_unfreezing import GradualUnfreezing
 from tltool.strategies.finetuning.lp_ft import LPFT
@@ -135,3 +136,15 @@ def test_lp_ft_trains_the_head_on_cached_features_and_then_everything() -> None:
     assert all(module.training for module in net.modules())
     with pytest.raises(ValueError, match="probe_share must be above 0 and below 1, got 1"):
         LPFT(probe_share=1.0)
+
+
+def test_only_weights_that_were_trained_before_learn_at_the_rate_of_a_backbone() -> None:
+    def rates(strategy: Strategy, weights: str) -> set[float]:
+        backbone = TimmBackbone("tf_efficientnet_lite0", weights=weights, size=32)
+        net = built(strategy, backbone)
+        learner = Learner(net, strategy, SGD(lr=1.0, backbone_lr=0.1), seed=0)
+        return {group["lr"] for group in learner.configure_optimizers().param_groups}
+
+    assert rates(Finetune(), "package") == {0.1, 1.0}
+    assert rates(Finetune(), "random") == {1.0}
+    assert rates(FromScratch(), "package") == {1.0}  # its weights are new

@@ -47,6 +47,11 @@ class Backbone(nn.Module):
     channels_last_on_cpu: bool = False
     classifier: Classifier | None = None
 
+    @property
+    def pretrained(self) -> bool:
+        """Whether its weights were trained before."""
+        return self.provenance.get("weights") != "random"
+
     def reset(self) -> None:
         """Throws the weights away: parameters and buffers start from random, as drawn now."""
         raise NotImplementedError(f"{type(self).__name__} defines no reset")
