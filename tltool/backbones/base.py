@@ -47,6 +47,10 @@ class Backbone(nn.Module):
     channels_last_on_cpu: bool = False
     classifier: Classifier | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.provenance = {}
+
     @property
     def pretrained(self) -> bool:
         """Whether its weights were trained before."""

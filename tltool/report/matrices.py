@@ -71,7 +71,8 @@ def grid_plot(grid: Mapping[str, Any]) -> Plot:
         grid: A `tltool.evaluation.base.Grid` of fractions, as a mapping.
     """
     values = np.array([[np.nan if v is None else v for v in row] for row in grid["values"]])
-    with axes_of(WIDTH, 0.4 + (WIDTH - 1.0) * len(values) / max(values.shape[1], 1)) as (figure, axes):
+    height = 0.4 + (WIDTH - 1.0) * len(values) / max(values.shape[1], 1)
+    with axes_of(WIDTH, height) as (figure, axes):
         axes.grid(False)
         share = np.nan_to_num(values)
         axes.imshow(np.dstack([np.broadcast_to(SHADE, (*values.shape, 3)), share]))
