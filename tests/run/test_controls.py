@@ -103,6 +103,7 @@ def test_what_needs_target_labels_is_left_out_without_them(run):
         given = parts(*names, target_labels=labels)
         results = run_controls(run, given, 9, scored(70), Evaluation(None), execute)
         assert list(results["controls"]) == expected
+        assert [one["control"] for one in results["verdicts"]] == ["source_only"]
 
 
 def test_without_units_in_common_there_is_no_verdict(run):

@@ -32,8 +32,9 @@ def run_controls(
         execute: Does one run.
 
     Returns:
-        What results.json takes: ``controls`` with each one's metrics, ``verdicts`` against each,
-        and ``verdict``, the first of them, where there are labels to compare on.
+        What results.json takes: ``controls`` with each one's metrics, ``verdicts`` against each
+        but those that learn from target labels, and ``verdict``, the first of them, where there
+        are labels to compare on.
     """
     name, labelled = evaluation_name(parts), len(parts.table.labelled("target", "train")) > 0
     found: dict[str, Any] = {}
@@ -42,13 +43,15 @@ def run_controls(
     for control in parts.model.strategy.controls:
         resolved = control_of(run.resolved, control, steps, name)
         target = resolved.config["strategy"]["_target_"]
-        if class_attribute(target, "uses_target_labels", False) and not labelled:
+        bound = class_attribute(target, "uses_target_labels", False)
+        if bound and not labelled:
             run.console.print(f"control: {control} left out, the target has no training labels")
             continue
         run.console.print(f"control: {control}")
         found[control] = execute(run, resolved, _path(run, control))["metrics"]
         # Only rank 0 has the control's folder to compare with, and only it writes the verdict.
-        if metrics and run.folder.writes:
+        # What knows the target's labels is no rival: it says how far there is to go.
+        if metrics and run.folder.writes and not bound:
             theirs = load_units(_path(run, control), metrics[0])
             if theirs is not None:
                 more = evaluation.against(scores.metrics, found[control])
