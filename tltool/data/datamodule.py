@@ -60,14 +60,23 @@ class DataModule(pl.LightningDataModule):
         """Sets which of the stage's batches the next epoch holds."""
         self.steps = range(self.first + steps.start, self.first + steps.stop)
 
-    def examples(self, name: str, options: Mapping[str, Any], device: Any) -> Iterator[Any]:
-        """Yields the training examples of a feed's first role once, in their order, unchanged.
+    def examples(
+        self, name: str, options: Mapping[str, Any], device: Any, role: str | None = None
+    ) -> Iterator[Any]:
+        """Yields the training examples of a feed's role once, in their order, unchanged.
 
         Batches are prepared as for evaluation, on the device, and hold what the role's part does.
+
+        Args:
+            name: Of the feed.
+            options: Of the feed.
+            device: Where to.
+            role: The feed's first one by default.
         """
         feed = self.feed(name, options)
-        role, rows = next(iter(feed.pools().items()))
-        rows = np.sort(rows)
+        pools = feed.pools()
+        role = role or next(iter(pools))
+        rows = np.unique(pools[role])
         for start in range(0, len(rows), self.eval_batch_size):
             batch = feed.part(role, rows[start : start + self.eval_batch_size])
             yield self._prepare(to_device(batch, device), training=False)

@@ -151,6 +151,7 @@ def _spec(table: Table) -> DataSpec:
         group_counts=_group_counts(table, group) if group else (),
         contexts=len(table.contexts) if table.contexts else 1,
         scenario=table.contexts.scenario if table.contexts else "",
+        examples=len(table.y),
     )
 
 

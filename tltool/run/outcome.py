@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -106,13 +106,12 @@ def exported_spec(run: Path) -> DataSpec:
         raise UserError(
             f"{run} has no usable {MODEL}: finish it with `tltool train --resume {run}`"
         ) from error
-    return DataSpec(
-        spec["num_classes"],
-        tuple(spec["class_names"]),
-        spec["sizes"],
-        {task: tuple(names) for task, names in spec["tasks"].items()},
-        tuple(spec["groups"]),
-        tuple(map(tuple, spec["group_counts"])),
-        spec["contexts"],
-        spec["scenario"],
-    )
+    known = {one.name for one in fields(DataSpec)}
+    return DataSpec(**{key: _tuples(value) for key, value in spec.items() if key in known})
+
+
+def _tuples(value: Any) -> Any:
+    """Returns what JSON held as lists as the tuples that they were."""
+    if isinstance(value, dict):
+        return {key: _tuples(one) for key, one in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

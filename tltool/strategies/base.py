@@ -27,6 +27,9 @@ class DataSpec:
         group_counts: Training examples of the source by group and class ``(A, C)``.
         contexts: Of how many contexts the data are, learned one after the other.
         scenario: What is asked in each: ``task``, ``domain`` or ``class``; empty for one context.
+        examples: Of all domains and splits; each one's ``index`` in a batch is below it.
+        sources: Names of the source's domains, in the order of ``domain`` in a batch.
+        regression: Labels are numbers: C is 1, and there are no class names.
     """
 
     num_classes: int
@@ -37,6 +40,9 @@ class DataSpec:
     group_counts: tuple[tuple[int, ...], ...] = ()
     contexts: int = 1
     scenario: str = ""
+    examples: int = 0
+    sources: tuple[str, ...] = ("source",)
+    regression: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,12 @@ class Stage:
 class StageData(Protocol):
     """The training examples of a stage, for what is fitted or measured rather than trained."""
 
-    def examples(self) -> Iterator[Batch]:
-        """Yields each once, in a fixed order, unaugmented, on the device: ``{x, y, ...}``."""
+    def examples(self, role: str | None = None) -> Iterator[Batch]:
+        """Yields each once, in a fixed order, unaugmented, on the device: ``{x, y, ...}``.
+
+        Args:
+            role: Of the feed, such as ``target`` (``{x, index}``); its first one by default.
+        """
 
 
 class Strategy(nn.Module):
@@ -102,6 +112,9 @@ class Strategy(nn.Module):
         controls: Strategies that answer "did it help?", the first one gives the verdict.
         uses_target_labels: It learns from them: a bound for others, and no method.
         needs_group: It learns from the protected group, which the dataset must name.
+        needs_sources: It learns from what sets several named sources apart.
+        regression: It also learns labels that are numbers.
+        rejects: What it predicts has one column more than there are classes: none of them.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
         limit_of: Another strategy; by default the one that learns from the source's labels alone.
         stage: The one that is trained, counted from 0; the run sets it.
@@ -116,6 +129,9 @@ class Strategy(nn.Module):
     controls: ClassVar[tuple[str, ...]] = ()
     uses_target_labels: ClassVar[bool] = False
     needs_group: ClassVar[bool] = False
+    needs_sources: ClassVar[bool] = False
+    regression: ClassVar[bool] = False
+    rejects: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
     limit_of: ClassVar[str] = "source_only"
     manual: ClassVar[bool] = False
@@ -168,10 +184,18 @@ class Strategy(nn.Module):
     def after_step(self, net: Net) -> None:
         """Runs after each optimiser step: moving averages, masks."""
 
-    def predict(self, net: Net, x: Input) -> Tensor:
-        """Returns logits ``(B, C)``."""
-        logits: Tensor = net(x)
+    def features(self, net: Net, x: Input) -> Tensor:
+        """Returns the features ``(B, D)`` that `logits` takes: what is looked at, and validated."""
+        return net.features(x)
+
+    def logits(self, net: Net, features: Tensor) -> Tensor:
+        """Returns logits ``(B, C)`` of features."""
+        logits: Tensor = net.head(features)
         return logits
+
+    def predict(self, net: Net, x: Input) -> Tensor:
+        """Returns logits ``(B, C)``: what `features` and `logits` make of it."""
+        return self.logits(net, self.features(net, x))
 
     def predict_tasks(self, net: Net, x: Input) -> dict[str, Tensor]:
         """Returns logits ``(B, C_t)`` of each task, by its name, where a strategy learns several.

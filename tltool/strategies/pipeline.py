@@ -113,6 +113,14 @@ class Pipeline(Strategy):
         """Runs what the step runs."""
         self._at(self.stage)[0].after_step(net)
 
+    def features(self, net: Net, x: Input) -> Tensor:
+        """Returns the features of the last step ``(B, D)``."""
+        return self._steps[-1].features(net, x)
+
+    def logits(self, net: Net, features: Tensor) -> Tensor:
+        """Returns the logits of the last step ``(B, C)``."""
+        return self._steps[-1].logits(net, features)
+
     def predict(self, net: Net, x: Input) -> Tensor:
         """Returns the logits of the last step ``(B, C)``."""
         return self._steps[-1].predict(net, x)

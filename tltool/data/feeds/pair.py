@@ -1,17 +1,44 @@
-"""A labelled source and an unlabelled target: ``{source: {x, y}, target: {x}}``."""
+"""A labelled source, an unlabelled target: ``{source: {x, y, index}, target: {x, index}}``."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tltool.data.feeds.base import Feed
+from tltool.data.table import Table
 from tltool.errors import UserError
 
 
 class Pair(Feed):
-    """Batches of both domains' training splits; target labels never enter them."""
+    """Batches of both domains' training splits; target labels never enter them.
+
+    ``index`` (B,) is the number of each example, the same in every epoch.
+
+    Args:
+        table: See `Feed`.
+        batch_size: See `Feed`.
+        seed: See `Feed`.
+        rank: See `Feed`.
+        world: See `Feed`.
+        views: So many random views of the target's images, as ``views`` beside ``x``.
+        source_views: The same of the source's.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        views: int = 0,
+        source_views: int = 0,
+    ) -> None:
+        self.views = {"target": views, "source": source_views}
+        super().__init__(table, batch_size, seed, rank, world)
 
     def pools(self) -> Mapping[str, NDArray[np.int64]]:
         """Returns the labelled source rows and all target rows.
@@ -30,6 +57,11 @@ class Pair(Feed):
         }
 
     def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
-        """Returns ``{x, y}`` of the source, ``{x}`` of the target."""
+        """Returns ``{x, y, index}`` of the source, ``{x, index}`` of the target."""
         x, y = self.table.take(rows)
-        return {"x": x, "y": y} if role == "source" else {"x": x}
+        part = {"x": x, "index": torch.from_numpy(rows)}
+        if role == "source":
+            part["y"] = y
+        if count := self.views[role]:
+            part["views"] = [x] * count
+        return part

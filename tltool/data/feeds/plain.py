@@ -1,4 +1,4 @@
-"""Labelled examples of one domain: ``{x, y}``, and ``group`` where the data name one."""
+"""Labelled examples of one domain: ``{x, y, index}``, and ``group`` where the data name one."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from tltool.errors import UserError
 
 
 class Plain(Feed):
-    """Batches ``{x, y}`` of a domain's training split, with ``group`` where there is one.
+    """Batches ``{x, y, index}`` of a domain's training split, with ``group`` where there is one.
 
     Args:
         table: See `Feed`.
@@ -51,8 +51,10 @@ class Plain(Feed):
         return {self.domain: rows}
 
     def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
-        """Returns ``{x, y}``, with ``group`` where the table has it."""
+        """Returns ``{x, y, index}``, with ``group`` where the table has it."""
         x, y = self.table.take(rows)
-        if GROUP not in self.table.columns:
-            return {"x": x, "y": y}
-        return {"x": x, "y": y, "group": self.table.columns[GROUP].values[torch.from_numpy(rows)]}
+        index = torch.from_numpy(rows)
+        part = {"x": x, "y": y, "index": index}
+        if GROUP in self.table.columns:
+            part["group"] = self.table.columns[GROUP].values[index]
+        return part

@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
-
 from tltool.backbones.base import Net
 from tltool.losses.adversarial import domain_loss, gradient_reversal, reversal_coefficient
-from tltool.losses.classification import accuracy
-from tltool.strategies.base import Batch, DataSpec, Losses, Strategy
+from tltool.strategies.base import DataSpec, Losses
 from tltool.strategies.discriminator import Discriminator
-from tltool.strategies.pairs import BatchNorm, pair_features
+from tltool.strategies.pairs import BatchNorm, Pair, PairStrategy
 
 # Rows over which the discriminator's accuracy must move, and by how much (of 1): a healthy one
 # moves by its sampling noise alone, about 0.02 a row of 10 batches of 64 + 64.
@@ -18,7 +15,7 @@ WINDOW = 20
 CONSTANT = 0.002
 
 
-class DANN(Strategy):
+class DANN(PairStrategy):
     """Features that predict the class but not the domain.
 
     Minimises, over backbone f, head h and discriminator D at once,
@@ -43,8 +40,7 @@ class DANN(Strategy):
         [1] Transfer-Learning-Library, `dann.py`; it schedules the coefficient by raw iterations.
     """
 
-    feed: ClassVar[str] = "pair"
-    controls: ClassVar[tuple[str, ...]] = ("source_only", "train_on_target")
+    regression: ClassVar[bool] = True
     limit: ClassVar[Mapping[str, Any]] = {"trade_off": 0.0, "batch_norm": "separate"}
 
     def __init__(
@@ -68,26 +64,16 @@ class DANN(Strategy):
         """Creates the discriminator."""
         self.discriminator = Discriminator(net.backbone.num_features, self.hidden)
 
-    def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
-        """Returns the terms ``classification`` and ``domain``."""
-        y = batch["source"]["y"]
-        source, target = pair_features(
-            net, batch["source"]["x"], batch["target"]["x"], len(y), self.batch_norm
-        )
-        logits = net.head(source)
+    def transfer(self, net: Net, pair: Pair, progress: float) -> Losses:
+        """Returns the term ``domain``."""
         coefficient = reversal_coefficient(progress, self.gamma)
-        domain, domain_accuracy = domain_loss(
+        domain, accuracy = domain_loss(
             *self.discriminator(
-                gradient_reversal(source, coefficient), gradient_reversal(target, coefficient)
+                gradient_reversal(pair.source, coefficient),
+                gradient_reversal(pair.target, coefficient),
             )
         )
-        return Losses(
-            terms={
-                "classification": F.cross_entropy(logits, y),
-                "domain": self.trade_off * domain,
-            },
-            metrics={"accuracy": accuracy(logits, y), "domain_accuracy": domain_accuracy},
-        )
+        return Losses({"domain": self.trade_off * domain}, {"domain_accuracy": accuracy})
 
     def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
         """Warns when the discriminator's accuracy sits at a constant."""
