@@ -44,7 +44,8 @@ def test_plain_serves_labelled_source_training_rows():
     seen = set()
     for step in range(len(feed)):
         batch = feed[step]
-        assert batch.keys() == {"x", "y"}
+        assert batch.keys() == {"x", "y", "index"}
+        assert batch["index"].tolist() == batch["y"].tolist()
         assert batch["x"].shape == (3, 1)
         assert batch["x"].squeeze(1).tolist() == batch["y"].tolist()
         seen |= set(batch["y"].tolist())
@@ -59,7 +60,9 @@ def test_pair_serves_both_domains_and_no_target_label():
         assert {path for path, _ in leaves(batch)} == {
             ("source", "x"),
             ("source", "y"),
+            ("source", "index"),
             ("target", "x"),
+            ("target", "index"),
         }
         assert batch["source"]["x"].squeeze(1).tolist() == batch["source"]["y"].tolist()
         sources |= set(batch["source"]["y"].tolist())
