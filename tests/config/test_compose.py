@@ -110,7 +110,7 @@ def test_presets_set_groups_and_keys_and_the_user_wins() -> None:
         ("seed=1.5", "seed=1.5: int wanted"),
         ("seed=-1", "seed=-1: at least 0 wanted"),
         ("seed=4294967296", "seed=4294967296: below 2**32 wanted"),
-        ("selection=best", "selection=best: one of last, source_val, oracle wanted"),
+        ("selection=best", "selection=best: one of last, oracle, entropy, "),
         ("name=2024", "name=2024: str or null wanted: type \"name='2024'\""),
         ("run_dir=", "run_dir=: is empty; leave the key out"),
         ("epochs=0", "epochs=0: at least 1 wanted"),

@@ -68,7 +68,7 @@ def test_an_unknown_group_and_a_broken_file_are_refused(add: Add) -> None:
                                                     "strategy.schedule=cosine"]),
         ("dataset.augment=fl", [], ["dataset.augment=flip", "dataset.augment=flip_crop"]),
         ("dataset.b", [], ["dataset.batch_size="]),
-        ("selection=s", [], ["selection=source_val"]),
+        ("selection=s", [], ["selection=snd", "selection=source_val"]),
         ("controls=", [], ["controls=true", "controls=false"]),
         ("epochs=n", [], ["epochs=null"]),
         ("nothing.", [], []),

@@ -1,7 +1,7 @@
 """A toy network on a toy table, trained by the real `fit`; and one small real run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,9 @@ def toy_parts() -> Callable[..., Parts]:
                 "seed": 0,
                 "log_every": 2,
                 "checkpoint_every": 1e9,
+                "selection": "last",
+                "validator": None,
+                "collapse": "off",
                 "dataset": {"cache": False},
                 **config,
             },
@@ -139,6 +142,7 @@ def toy_fit(tmp_path: Path) -> Callable[..., Fitted]:
         folder = RunFolder(tmp_path / "run")
         checkpoint = checkpoint or Checkpoint()
         selection = Selection(**(checkpoint.selection or {"rule": rule}))
+        parts = replace(parts, config={**parts.config, "selection": selection.rule})
         with folder.locked(), Signals() as signals:
             history = History(folder, Loggers(), {}, checkpoint.run_step)
             fitted = Fitted(folder, history, checkpoint, selection)

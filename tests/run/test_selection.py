@@ -1,4 +1,10 @@
-from tltool.run.selection import RULES, Selection
+from typing import get_args
+
+import pytest
+
+from tltool.config.schema import Validator
+from tltool.evaluation.validators import HOLD_OUT, VALIDATORS
+from tltool.run.selection import RULES, SPLITS, Selection, column, holds_out, recorded
 
 
 def chosen(rule: str, scores) -> Selection:
@@ -25,11 +31,33 @@ def test_last_keeps_the_last_epoch():
     assert (selection.epoch, selection.score) == (3, None)
 
 
-def test_what_each_rule_looks_at():
-    assert Selection("last").scored_on is None
-    assert Selection("source_val").scored_on == ("source", "val")
-    assert Selection("oracle").scored_on == ("target", "test")
-    assert [rule for rule, on in RULES.items() if on and on[0] == "target"] == ["oracle"]
+def test_only_the_oracle_looks_at_the_target_s_labels():
+    assert SPLITS == {"source_val": ("source", "val"), "oracle": ("target", "test")}
+    assert column("source_val") == "source_val/accuracy"
+    assert column("oracle") == "target_test/accuracy"
+    assert column("snd") == "validator/snd"
+    assert not Selection("last").chooses and Selection("snd").chooses
+
+
+def test_the_configuration_knows_every_rule():
+    assert set(get_args(Validator)) == set(VALIDATORS)
+    assert HOLD_OUT < set(VALIDATORS)
+
+
+def test_what_is_recorded():
+    config = {"selection": "last", "validator": None}
+    assert recorded(config) == () and not holds_out(config)
+    assert recorded(config | {"selection": "snd"}) == ("snd",)
+    assert recorded(config | {"validator": "snd"}) == ("snd",)
+    both = recorded(config | {"validator": ["oracle", "dev"], "selection": "bnm"})
+    assert set(both) == {"bnm", "dev", "oracle"}
+    assert set(recorded(config | {"validator": "all"})) == set(RULES) - {"last"}
+
+
+@pytest.mark.parametrize("rule", ["dev", "importance_weighted", "reverse_validation", "source_val"])
+def test_who_looks_at_held_out_source_examples_has_them_held_out(rule):
+    assert holds_out({"selection": "last", "validator": [rule]})
+    assert holds_out({"selection": rule, "validator": None})
 
 
 def test_a_selection_goes_on_from_its_state():

@@ -36,7 +36,12 @@ class Kind:
         if self.name == "Literal":
             return "one of " + ", ".join(str(value) for value in self.values)
         if self.name == "union":
-            return " or ".join(str(kind) for kind in self.args)
+            # [a, b] of what can be given alone need not be listed again.
+            alone = [str(kind) for kind in self.args]
+            return " or ".join(
+                "a list of them" if kind.args and str(kind.args[0]) in alone[:i] else alone[i]
+                for i, kind in enumerate(self.args)
+            )
         if self.name in ("list", "tuple"):
             return "list of " + ", ".join(str(kind) for kind in self.args) if self.args else "list"
         if self.name == "option":
@@ -63,7 +68,7 @@ def parse_kind(module: Module, node: ast.expr | None) -> Kind:
             return parse_kind(module, ast.parse(node.value, mode="eval").body)
         return Kind("None") if node.value is None else OTHER
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
-        return Kind("union", (parse_kind(module, node.left), parse_kind(module, node.right)))
+        return _union(parse_kind(module, node.left), parse_kind(module, node.right))
     if isinstance(node, ast.Subscript):
         return _parse_subscript(module, node)
     return _parse_name(module, node)
@@ -118,6 +123,15 @@ def _parse_name(module: Module, node: ast.expr) -> Kind:
     return OTHER
 
 
+def _union(*kinds: Kind) -> Kind:
+    """Returns the union of kinds; unions inside of it are dissolved, and Literals are one."""
+    flat = [one for kind in kinds for one in (kind.args if kind.name == "union" else [kind])]
+    values = tuple(value for one in flat if one.name == "Literal" for value in one.values)
+    literal = [Kind("Literal", values=tuple(dict.fromkeys(values)))] if values else []
+    parts = (*literal, *(one for one in flat if one.name != "Literal"))
+    return parts[0] if len(parts) == 1 else Kind("union", parts)
+
+
 def _parse_subscript(module: Module, node: ast.Subscript) -> Kind:
     name = _last(node.value)
     elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
@@ -131,8 +145,8 @@ def _parse_subscript(module: Module, node: ast.Subscript) -> Kind:
     if name in ("Union", "Optional", "Annotated"):
         kinds = tuple(parse_kind(module, element) for element in elements)
         return {
-            "Union": Kind("union", kinds),
-            "Optional": Kind("union", (kinds[0], Kind("None"))),
+            "Union": _union(*kinds),
+            "Optional": _union(kinds[0], Kind("None")),
             "Annotated": kinds[0],
         }[name]
     if name in DICTS:

@@ -1,9 +1,22 @@
 """The keys of a run: those at the top level, and the groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 DEFAULT_EPOCHS = 10  # where neither `epochs` nor `steps` is given
+# See `tltool.evaluation.validators`; a test holds the two together.
+Validator = Literal[
+    "entropy",
+    "information_maximisation",
+    "bnm",
+    "snd",
+    "dev",
+    "importance_weighted",
+    "reverse_validation",
+    "source_val",
+]
+Recorded = Validator | Literal["oracle", "all"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +65,11 @@ class Experiment:
         run_dir: The exact run folder; otherwise one under runs/ is made.
         name: Goes into the name of that folder.
         evaluation: What is measured at the end; by default what the strategy's feed brings.
-        selection: Which epoch's weights are kept: the last, the best on held-out source images,
-            or, for study only, the best on the target's test images.
+        selection: Which epoch's weights are kept: the last, the one that a validator scores best,
+            or, for study only, the best on the target's test labels.
+        validator: What else is scored at every epoch and recorded, `all` of them or some.
+        collapse: Where all of the target is put into a few classes: say so, end the run, or do not
+            look.
         forgetting: Also measure what is lost of what the backbone was trained on before: ``run`` on
             the test data of the run that `backbone.init_from` names; or a folder of images, in it
             a folder for each class, named by its number in the classifier that the weights came
@@ -76,7 +92,9 @@ class Experiment:
     run_dir: str | None = None
     name: str | None = None
     evaluation: Literal["domains", "representation", "episodes", "tasks", "contexts"] | None = None
-    selection: Literal["last", "source_val", "oracle"] = "last"
+    selection: Literal["last", "oracle"] | Validator = "last"
+    validator: Recorded | Sequence[Recorded] | None = None
+    collapse: Literal["warn", "stop", "off"] = "warn"
     forgetting: str | None = None
     controls: bool = False
     report: bool = True

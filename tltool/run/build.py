@@ -21,7 +21,7 @@ from tltool.data.splits import assign_splits, hold_out_validation
 from tltool.data.table import GROUP, Column, Table
 from tltool.errors import UserError
 from tltool.run.model import Model, ModelBuilder
-from tltool.run.selection import RULES
+from tltool.run.selection import SPLITS, holds_out, recorded
 from tltool.strategies.base import DataSpec
 
 Progress = Callable[[int, int], None]
@@ -74,7 +74,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         options.split_seed,
         options.split_by == "class",
     )
-    table = _table(arrays, splits, config["selection"], options, config["seed"])
+    table = _table(arrays, splits, config, options)
     if options.contexts is not None:
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
     spec = _spec(table)
@@ -101,7 +101,7 @@ def same_modality(reader: Reader, config: Mapping[str, Any]) -> None:
 
 
 def _table(
-    arrays: Arrays, splits: NDArray[np.str_], selection: str, options: DataOptions, seed: int
+    arrays: Arrays, splits: NDArray[np.str_], config: Mapping[str, Any], options: DataOptions
 ) -> Table:
     rows = {
         (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
@@ -111,12 +111,12 @@ def _table(
     if options.labels_per_class is not None:
         train, names = rows["source", "train"], tuple(arrays.class_names)
         try:
-            drawn = draw_labels(arrays.labels, train, options.labels_per_class, seed, names)
+            amount, seed = options.labels_per_class, config["seed"]
+            drawn = draw_labels(arrays.labels, train, amount, seed, names)
         except ValueError as error:
             raise UserError(f"dataset.{error}") from error
         rows["source", "train"] = drawn
-    scored_on = RULES[selection]
-    if scored_on == ("source", "val") and scored_on not in rows:
+    if holds_out(config) and ("source", "val") not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
             arrays.labels,
             rows["source", "train"],
@@ -131,12 +131,26 @@ def _table(
         tuple(arrays.class_names),
         {name: Column(torch.from_numpy(v), n) for name, (v, n) in arrays.columns.items()},
     )
-    if scored_on is not None and len(table.labelled(*scored_on)) == 0:
-        raise UserError(
-            f"selection={selection} scores on labelled {'/'.join(scored_on)} examples, and there "
-            "are none: type selection=last"
-        )
+    _can_be_scored(table, config)
     return table
+
+
+def _can_be_scored(table: Table, config: Mapping[str, Any]) -> None:
+    """Refuses a rule that scores on examples of which there are none."""
+    selection, all_of_them = config["selection"], config["validator"] == "all"
+    for rule in recorded(config):
+        key, way_out = ("validator", "leave it out of validator")
+        if rule == selection:
+            key, way_out = "selection", "type selection=last"
+        elif all_of_them:
+            continue
+        if rule in SPLITS and len(table.labelled(*SPLITS[rule])) == 0:
+            raise UserError(
+                f"{key}={rule} scores on labelled {'/'.join(SPLITS[rule])} examples, and there "
+                f"are none: {way_out}"
+            )
+        if rule not in SPLITS and len(table.rows.get(("target", "train"), ())) == 0:
+            raise UserError(f"{key}={rule} scores on the target, and there is none: {way_out}")
 
 
 def _spec(table: Table) -> DataSpec:

@@ -20,6 +20,7 @@ from tltool.run.history import History
 from tltool.run.monitor import Monitor
 from tltool.run.selection import Selection
 from tltool.run.signals import Interrupted, Signals
+from tltool.run.validation import Validation
 from tltool.strategies.base import Batch, Stage
 
 # What Lightning says of choices that are deliberate here.
@@ -87,6 +88,7 @@ def fit(
         Interrupted: A signal came; the checkpoint holds the last step.
     """
     stages, plan = parts.model.strategy.stages(), budgets(parts)
+    validation = Validation(parts, evaluation)
     if checkpoint.learner is not None:
         parts.model.learner.load_state_dict(checkpoint.learner)
     if checkpoint.evaluation:
@@ -109,7 +111,9 @@ def fit(
                 signals=signals,
                 checkpoint=checkpoint,
                 selection=selection,
-                score=_score(evaluation, selection) if last else None,
+                validation=validation,
+                stage=stage,
+                last=last,
                 update=update,
                 warn=warn,
                 log_every=parts.config["log_every"],
@@ -119,13 +123,13 @@ def fit(
             )
             if checkpoint.step < budget.steps:
                 _fit_stage(parts, number, stage, budget, monitor, signals)
-            if last and selection.scored_on is not None:
+            if last and selection.chooses:
                 # Before the stage ends: what is fitted then is fitted to the weights that stay.
                 parts.model.learner.load_state_dict(load_selected(folder))
             parts.model.learner.to(parts.model.hardware.device).eval()
             parts.model.strategy.end_stage(parts.model.net, number, data)
             evaluation.after_stage(number)
-        if selection.scored_on is None:
+        if not selection.chooses:
             selection.better(sum(b.epochs for b in plan), None)
         checkpoint.stage, checkpoint.step = number + 1, 0
         if last or not stages[number + 1].keep_optimizer:
@@ -137,13 +141,6 @@ def fit(
         checkpoint.save(folder)
         if signals.received is not None:  # after the last look at it, while the stage ended
             raise Interrupted(signals.received)
-
-
-def _score(evaluation: Evaluation, selection: Selection) -> Callable[[], float] | None:
-    if selection.scored_on is None:
-        return None
-    domain, split = selection.scored_on
-    return lambda: evaluation.score(domain, split)
 
 
 def _fit_stage(

@@ -14,11 +14,12 @@ from tltool.run.budget import Budget
 from tltool.run.checkpoint import Checkpoint, save_selected
 from tltool.run.folder import RunFolder
 from tltool.run.history import History
-from tltool.run.selection import Selection
+from tltool.run.selection import Selection, column
 from tltool.run.signals import Interrupted, Signals
+from tltool.run.validation import Validation
+from tltool.strategies.base import Stage
 
 Update = Callable[[int, int, str], None]
-Score = Callable[[], float]
 
 
 class Monitor(pl.Callback):
@@ -30,7 +31,9 @@ class Monitor(pl.Callback):
         signals: Asks for an end between two steps.
         checkpoint: Where the stage starts; kept up to date by `save`.
         selection: Which epoch is the best so far.
-        score: Accuracy to select on, if the rule has one and this is the last stage.
+        validation: Scores every epoch.
+        stage: What is trained.
+        last: Whether it is the last stage, whose epochs are chosen from.
         update: Moves the progress bar.
         warn: Shows and keeps a warning.
         log_every: Steps in a row of the log.
@@ -47,7 +50,9 @@ class Monitor(pl.Callback):
         signals: Signals,
         checkpoint: Checkpoint,
         selection: Selection,
-        score: Score | None,
+        validation: Validation,
+        stage: Stage,
+        last: bool,
         update: Update,
         warn: Callable[[str], None],
         log_every: int,
@@ -56,7 +61,8 @@ class Monitor(pl.Callback):
         epochs_before: int,
     ) -> None:
         self.folder, self.history, self.signals = folder, history, signals
-        self.checkpoint, self.selection, self.score = checkpoint, selection, score
+        self.checkpoint, self.selection, self.validation = checkpoint, selection, validation
+        self.stage, self.last = stage, last
         self.update, self.warn = update, warn
         self.log_every, self.checkpoint_every = log_every, checkpoint_every
         self.budget, self.epochs_before = budget, epochs_before
@@ -140,20 +146,16 @@ class Monitor(pl.Callback):
         return trainer.strategy.reduce_boolean_decision(asked, all=False)
 
     def _select(self, learner: Learner) -> None:
-        if self.score is None:
-            return
-        score = self.score()
+        scores, problem = self.validation.epoch(self.stage, learner.progress)
         epoch = self._epoch(learner)
-        domain, split = self.selection.scored_on or ("", "")
-        self.history.log(
-            {
-                "step": self.steps_before + learner.done_steps,
-                "epoch": epoch,
-                f"{domain}_{split}/accuracy": score,
-            }
-        )
-        if self.selection.better(epoch, score):
-            save_selected(self.folder, learner.state_dict())
+        if scores:
+            row = {"step": self.steps_before + learner.done_steps, "epoch": epoch}
+            self.history.log({**row, **scores})
+        if problem is not None:
+            self.warn(problem)
+        if self.last and self.selection.chooses:
+            if self.selection.better(epoch, scores[column(self.selection.rule)]):
+                save_selected(self.folder, learner.state_dict())
 
     def _flush(self, learner: Learner) -> None:
         """Writes the mean of the steps since the last row, after checking every one."""

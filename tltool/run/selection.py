@@ -1,14 +1,33 @@
 """Which epoch's weights are kept and reported."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-# Rule -> the (domain, split) whose accuracy is the score; None keeps the last epoch.
-RULES: dict[str, tuple[str, str] | None] = {
-    "last": None,
-    "source_val": ("source", "val"),
-    "oracle": ("target", "test"),
-}
+from tltool.evaluation.validators import HOLD_OUT, VALIDATORS
+
+LAST, ORACLE = "last", "oracle"
+RULES = (LAST, *VALIDATORS, ORACLE)
+# Rules that score the accuracy of a (domain, split), whatever the evaluation.
+SPLITS = {"source_val": ("source", "val"), ORACLE: ("target", "test")}
+
+
+def column(rule: str) -> str:
+    """Returns the column of metrics.csv that holds a rule's scores."""
+    return f"{'_'.join(SPLITS[rule])}/accuracy" if rule in SPLITS else f"validator/{rule}"
+
+
+def recorded(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the rules whose score is recorded at every epoch, that of `selection` among them."""
+    wanted = config["validator"] or ()
+    names = RULES[1:] if wanted == "all" else [wanted] if isinstance(wanted, str) else wanted
+    chosen = {*names, config["selection"]} - {LAST}
+    return tuple(rule for rule in RULES if rule in chosen)
+
+
+def holds_out(config: Mapping[str, Any]) -> bool:
+    """Whether a part of the source is not trained on, since something scores on it."""
+    return not HOLD_OUT.isdisjoint(recorded(config))
 
 
 @dataclass
@@ -18,7 +37,7 @@ class Selection:
     Args:
         rule: One of `RULES`.
         epoch: Counted from 1.
-        score: Accuracy in [0, 1]; ``None`` under ``last``.
+        score: The higher the better; ``None`` under ``last``.
     """
 
     rule: str
@@ -26,9 +45,9 @@ class Selection:
     score: float | None = None
 
     @property
-    def scored_on(self) -> tuple[str, str] | None:
-        """The (domain, split) to score on, if any."""
-        return RULES[self.rule]
+    def chooses(self) -> bool:
+        """Whether epochs are compared at all."""
+        return self.rule != LAST
 
     def better(self, epoch: int, score: float | None) -> bool:
         """Takes an epoch in; returns whether it is the best. Of equals the first one stays."""

@@ -11,7 +11,7 @@ from tltool.errors import UserError
 from tltool.evaluation import evaluation_class
 from tltool.evaluation.base import Evaluation, Subject
 from tltool.run.build import Parts
-from tltool.run.selection import RULES
+from tltool.run.selection import recorded
 
 
 def subject_of(parts: Parts) -> Subject:
@@ -46,12 +46,14 @@ def evaluation_of(parts: Parts) -> Evaluation:
     Raises:
         UserError: It lacks packages, or cannot choose between epochs and was asked to.
     """
-    name, rule = evaluation_name(parts), parts.config["selection"]
+    name = evaluation_name(parts)
     kind = evaluation_class(name)
     if problem := missing_packages(f"evaluation={name}", kind.needs):
         raise UserError(problem)
-    if RULES[rule] is not None and not kind.selects:
+    if (rules := recorded(parts.config)) and not kind.selects:
+        key = "selection" if parts.config["selection"] in rules else "validator"
         raise UserError(
-            f"selection={rule}: evaluation={name} does not choose epochs: type selection=last"
+            f"{key}={rules[0]}: evaluation={name} does not choose epochs: type "
+            f"{key}={'last' if key == 'selection' else 'null'}"
         )
     return kind(subject_of(parts))

@@ -21,6 +21,7 @@ class Feed(Dataset[dict[str, Any]]):
 
     Attributes:
         evaluation: What a network that learned from it is scored by; see `tltool.evaluation`.
+        adapts: Target examples are learned from, without their labels.
 
     Args:
         table: All examples.
@@ -31,6 +32,7 @@ class Feed(Dataset[dict[str, Any]]):
     """
 
     evaluation: ClassVar[str] = "domains"
+    adapts: ClassVar[bool] = False
 
     def __init__(
         self, table: Table, batch_size: int, seed: int, rank: int = 0, world: int = 1

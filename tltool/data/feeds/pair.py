@@ -1,7 +1,7 @@
 """A labelled source, an unlabelled target: ``{source: {x, y, index}, target: {x, index}}``."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class Pair(Feed):
         views: So many random views of the target's images, as ``views`` beside ``x``.
         source_views: The same of the source's.
     """
+
+    adapts: ClassVar[bool] = True
 
     def __init__(
         self,

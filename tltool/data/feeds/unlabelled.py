@@ -1,7 +1,7 @@
 """Examples of one domain without their labels: ``{x, index}``."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ class Unlabelled(Feed):
         domain: The one to learn from.
         views: So many random views of the images, as ``views`` beside ``x``.
     """
+
+    adapts: ClassVar[bool] = True
 
     def __init__(
         self,
