@@ -2,7 +2,7 @@
 
 import typer
 
-from tltool.cli import curve, inspect, recommend, reproduce, train, use
+from tltool.cli import compare, curve, inspect, recommend, reproduce, train, use
 
 app = typer.Typer(
     name="tltool",
@@ -17,6 +17,7 @@ app.command("eval")(use.evaluate)
 app.command()(use.predict)
 app.command()(reproduce.reproduce)
 app.command()(curve.curve)
+app.command()(compare.compare)
 app.command()(inspect.show)
 app.command()(recommend.recommend)
 app.command("list")(inspect.list_)

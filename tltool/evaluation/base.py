@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -38,6 +39,20 @@ class Subject:
     seed: int
     batches: Batches
     scoring: Callable[[], AbstractContextManager[None]]
+
+    def outputs(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Returns features ``(N, D)`` and logits ``(N, C)`` of some rows, float32, on the CPU."""
+        features, logits = [torch.empty(0)], [torch.empty(0)]
+        with self.scoring():
+            for x, _ in self.batches(rows):
+                found = self.strategy.features(self.net, x)
+                features.append(found.float())
+                logits.append(self.strategy.logits(self.net, found).float())
+        return _joined(features), _joined(logits)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts[1:]).cpu() if len(parts) > 1 else parts[0]
 
 
 @dataclass(frozen=True)

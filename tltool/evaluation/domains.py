@@ -1,8 +1,9 @@
 """Accuracy on each domain's splits, and of each group where the data name one."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
@@ -12,10 +13,13 @@ from tltool.data.table import GROUP
 from tltool.errors import UserError
 from tltool.evaluation.base import Evaluation, Grid, Predictions, Scores, Subject
 from tltool.evaluation.groups import group_scores
+from tltool.evaluation.logistic import a_distance
 
 Predict = Callable[[Any], Tensor]
 # What a run is about: the target's test split where there is one.
 FIRST = ("target_test", "source_test")
+MOST = 500  # examples of each domain that a distance is measured on
+FEWEST = 20  # below that it means nothing
 
 
 class Domains(Evaluation):
@@ -25,6 +29,7 @@ class Domains(Evaluation):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
+        self._distance: float | None = None
         self.group = subject.table.columns.get(GROUP)
         if self.group and (problem := missing_packages("a dataset with groups", ["fairlearn"])):
             raise UserError(problem)
@@ -48,8 +53,35 @@ class Domains(Evaluation):
                 subject.spec.num_classes,
             )
 
+    def before_training(self) -> None:
+        """Measures how far apart the domains are to start with."""
+        self._distance = self.distance()
+
+    def distance(self) -> float | None:
+        """Returns the proxy A-distance of both domains' training features, None for too few."""
+        rows = [
+            np.random.default_rng(0).permutation(self.subject.table.rows[domain, "train"])[:MOST]
+            for domain in ("source", "target")
+            if (domain, "train") in self.subject.table.rows
+        ]
+        if len(rows) < 2 or min(map(len, rows)) < FEWEST:
+            return None
+        source, target = (self.subject.outputs(some)[0].numpy() for some in rows)
+        return a_distance(source, target)
+
+    def state(self) -> dict[str, Any]:
+        """Returns the distance before training."""
+        return {"distance": self._distance}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Takes it up."""
+        self._distance = state["distance"]
+
     def final(self) -> Scores:
-        """Returns ``<split>/accuracy`` and ``<split>/class_accuracy``, and what groups get."""
+        """Returns ``<split>/accuracy``, ``<split>/class_accuracy``, what groups get, and distances.
+
+        ``a_distance/before`` and ``a_distance/after`` training: see `logistic.a_distance`.
+        """
         found = {}
         for domain, split in sorted(self.subject.table.rows):
             if split == "train":
@@ -65,6 +97,10 @@ class Domains(Evaluation):
         for split, predicted in found.items():
             of_groups, more = self._groups(split, predicted)
             metrics, grids = metrics | of_groups, grids + more
+        if (distance := self.distance()) is not None:
+            if self._distance is not None:  # a run that is scored again does not measure it
+                metrics["a_distance/before"] = self._distance
+            metrics["a_distance/after"] = distance
         first = [split for split in FIRST if split in found]
         units = {f"{split}/accuracy": found[split].correct.astype(float) for split in first}
         return Scores(metrics, units, found, grids)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tltool.report import drawing, matrices, plots, wording
+from tltool.report import drawing, matrices, plots, wording, working
 from tltool.report.history import Row
 from tltool.report.templates import render, write_page
 
@@ -126,6 +126,10 @@ def _render(content: ReportContent) -> str:
         metrics=wording.metric_rows(results),
         pictures=[matrices.grid_plot(grid) for grid in grids if grid["heat"]],
         tables=[(grid, wording.grid_rows(grid)) for grid in grids if not grid["heat"]],
+        signs=working.signs(results),
+        validator_columns=working.VALIDATOR_COLUMNS,
+        validators=working.validator_rows(results),
+        oracle=working.oracle_sentence(results),
         learning=plots.learning_plots(content.history),
         confusion=[
             matrices.confusion_plot(name, counts, content.class_names)

@@ -20,9 +20,11 @@ from tltool.report.drawing import (
 )
 from tltool.report.history import Floats, Row, series, series_names
 
+VALIDATOR = "validator/"  # what the name of a validator's column begins with
+
 
 def learning_plots(history: Sequence[Row]) -> list[Plot]:
-    """Draws losses, accuracies, discriminator accuracy and learning rate, those that are there."""
+    """Draws losses, accuracies, signs of adaptation and learning rate, those that are there."""
     groups: dict[str, dict[str, tuple[Floats, Floats]]] = {}
     for name in series_names(history):
         drawn = series(history, name)
@@ -36,6 +38,12 @@ def learning_plots(history: Sequence[Row]) -> list[Plot]:
     if discriminator := groups.get("discriminator"):
         title, axis = "Discriminator accuracy", "source or target told right (%)"
         plots.append(_curves(title, axis, _in_percent(discriminator), chance=50.0))
+    for name, drawn in groups.get("validator", {}).items():
+        label = f"Validator {name.removeprefix(VALIDATOR)}"
+        plots.append(_curves(label, "score (higher is better)", {name: drawn}))
+    if classes := groups.get("classes"):
+        title = "Classes predicted on the target"
+        plots.append(_curves(title, "effective number of classes", classes))
     if rates := groups.get("rate"):
         plots.append(_curves("Learning rate", "learning rate (no unit)", rates))
     return plots
@@ -45,6 +53,10 @@ def _group(name: str) -> str:
     last = name.rpartition("/")[2]
     if last == "domain_accuracy":
         return "discriminator"
+    if name.startswith(VALIDATOR):
+        return "validator"
+    if last == "predicted_classes":
+        return "classes"
     if "accuracy" in last:
         return "accuracy"
     return "rate" if last == "lr" or name.startswith("lr-") else "loss"

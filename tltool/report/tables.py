@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from tltool.report import wording
+from tltool.report import wording, working
 from tltool.report.wording import Results
 
 PLAIN_WIDTH = 10_000  # columns; no table of ours is wider
@@ -59,6 +59,13 @@ def results_table(results: Results, run_dir: Path) -> RenderableType:
         parts += [Text(grid["title"]), Plainable(_grid(grid)), Text()]
     if verdicts := wording.verdicts(results):
         parts += [*(Text(sentence, TONES[word]) for word, sentence in verdicts), Text()]
+    if signs := working.signs(results):
+        parts += [Text("Is the adaptation working?"), Plainable(_signs(signs)), Text()]
+    if rows := working.validator_rows(results):
+        parts += [Text("What each validator would have chosen"), Plainable(_validators(rows))]
+        parts += [Text()]
+    if (sentence := working.oracle_sentence(results)) is not None:
+        parts += [Text(sentence, "dim"), Text()]
     parts += [Text(f"warning: {line}", "yellow") for line in results.get("warnings", [])]
     for name, value in _facts(results, run_dir):
         # A path that the terminal breaks can be copied whole, one that we break cannot.
@@ -83,6 +90,22 @@ def _grid(grid: Mapping[str, Any]) -> Table:
     for name in grid["columns"]:
         table.add_column(Text(name), justify="right", overflow="fold")
     for name, values in wording.grid_rows(grid):
+        table.add_row(Text(name), *values)
+    return table
+
+
+def _signs(signs: Sequence[working.Sign]) -> Table:
+    table = Table("sign", "measured", "which says")
+    for sign in signs:
+        table.add_row(*map(Text, (sign.name, sign.figure, sign.says)))
+    return table
+
+
+def _validators(rows: Sequence[tuple[str, list[str]]]) -> Table:
+    table = Table("validator")
+    for name in working.VALIDATOR_COLUMNS:
+        table.add_column(name, justify="right", overflow="fold")
+    for name, values in rows:
         table.add_row(Text(name), *values)
     return table
 

@@ -30,6 +30,7 @@ from tltool.run.selection import Selection
 from tltool.run.signals import Interrupted, Signals
 from tltool.run.subject import evaluation_of
 from tltool.run.summary import write_run_report
+from tltool.run.validation import best_epochs, signs
 
 SCHEMA = 1  # of results.json
 log = logging.getLogger("tltool")
@@ -165,6 +166,8 @@ def _evaluate(
             "selection": {**selection.state(), "epochs": sum(b.epochs for b in plan)},
             "metrics": scores.metrics | forgetting(parts),
             "grids": [asdict(grid) for grid in scores.grids],
+            "validators": best_epochs(history.rows, run.config),
+            "signs": signs(history.rows),
             "counts": counts(parts),
             "timing": {
                 "fit_s": round(checkpoint.fit_seconds, 3),
@@ -173,7 +176,8 @@ def _evaluate(
         }
         if run.config["controls"]:
             steps = sum(budget.steps for budget in plan)
-            results |= run_controls(run, parts, steps, scores, evaluation, _again)
+            compared = run_controls(run, parts, steps, scores, evaluation, _again)
+            results |= compared | {"grids": results["grids"] + compared.get("grids", [])}
         if run.config["report"]:
             write_run_report(run.folder, run.resolved, parts, results, scores, history.rows)
     return results

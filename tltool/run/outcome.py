@@ -42,6 +42,13 @@ def load_units(run: Path, metric: str) -> NDArray[np.float64] | None:
         return arrays[name] if name in arrays.files else None
 
 
+def load_predicted(run: Path, split: str) -> NDArray[np.int64] | None:
+    """Returns the classes that a finished run predicted on a split ``(N,)``; None for none."""
+    with np.load(run / PREDICTIONS, allow_pickle=False) as arrays:
+        name = f"{split}/predicted"
+        return arrays[name] if name in arrays.files else None
+
+
 def main_metric(run: Path) -> str:
     """Returns the metric that a finished run is about, the first one that it has units of.
 

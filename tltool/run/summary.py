@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
 from tltool.config.compose import Resolved, defaults
 from tltool.config.difference import difference
@@ -13,6 +12,7 @@ from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
 from tltool.run.build import Parts
 from tltool.run.folder import RunFolder
+from tltool.run.subject import subject_of
 
 POINTS = 400  # of each domain in the embedding: more are slower and no clearer
 
@@ -56,10 +56,6 @@ def _embedding(parts: Parts) -> Embedding | None:
     rows = np.concatenate(chosen)
     if len(rows) < 2:
         return None
-    device = parts.model.hardware.device
-    parts.model.learner.to(device).eval()
-    with torch.inference_mode(), parts.model.hardware.autocast():
-        batches = parts.datamodule.evaluation_batches(rows, device)
-        features = torch.cat([parts.model.net.features(x).float().cpu() for x, _ in batches])
+    features, _ = subject_of(parts).outputs(rows)
     labels = parts.table.y.numpy()[rows]
     return Embedding(embed(features.numpy(), seed=0), labels, np.array(domains))

@@ -19,6 +19,7 @@ from tltool.strategies.base import Stage
 
 MOST = 2000  # examples of each kind that validators look at
 GUARDED = 500  # target examples that the guard looks at where no validator does
+PREDICTED = "target_train/predicted_classes"
 GRACE = 0.25  # part of a stage in which a network may still put all into one class
 
 
@@ -72,9 +73,10 @@ class Validation:
         watched = self.guard != "off" and self._adapts(stage)
         if not unlabelled and not watched:
             return row, None
-        logits, features = self._outputs(self.rows["target"][: None if unlabelled else GUARDED])
+        target = self.rows["target"][: None if unlabelled else GUARDED]
+        features, logits = self.evaluation.subject.outputs(target)
         if unlabelled:
-            outputs = self._all_outputs(logits, features)
+            outputs = self._with_source(features, logits)
             row |= {column(rule): VALIDATORS[rule](outputs) for rule in unlabelled}
         return row, self._collapse(logits, row, progress) if watched else None
 
@@ -82,30 +84,19 @@ class Validation:
         name = stage.feed or self.parts.model.strategy.feed
         return feed_class(name).adapts and len(self.rows["target"]) > 0
 
-    def _all_outputs(self, logits: Tensor, features: Tensor) -> Outputs:
-        held_out = self._outputs(self.rows["held_out"])
-        source = self._outputs(self.rows["source"])[1] if len(held_out[0]) else features[:0]
-        y = self.parts.table.y[torch.from_numpy(self.rows["held_out"])]
-        return Outputs(features, logits, source, held_out[1], held_out[0], y)
-
-    def _outputs(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Returns logits and features of some rows, on the CPU."""
-        subject = self.evaluation.subject
-        logits, features = [], []
-        with subject.scoring():
-            for x, _ in subject.batches(rows):
-                found = subject.strategy.features(subject.net, x)
-                features.append(found.float())
-                logits.append(subject.strategy.logits(subject.net, found).float())
-        if not logits:
-            return torch.empty(0), torch.empty(0)
-        return torch.cat(logits).cpu(), torch.cat(features).cpu()
+    def _with_source(self, features: Tensor, logits: Tensor) -> Outputs:
+        subject, held_out = self.evaluation.subject, self.rows["held_out"]
+        if len(held_out) == 0:
+            return Outputs(features, logits, *(4 * [torch.empty(0)]))
+        source, _ = subject.outputs(self.rows["source"])
+        y = self.parts.table.y[torch.from_numpy(held_out)]
+        return Outputs(features, logits, source, *subject.outputs(held_out), y)
 
     def _collapse(self, logits: Tensor, row: dict[str, float], progress: float) -> str | None:
         """Adds how many classes are predicted to the row; says so where they are too few."""
         classes = len(self.prior)
         predicted = np.bincount(logits.argmax(dim=1).numpy(), minlength=classes)
-        row["target_train/predicted_classes"] = effective_classes(predicted)
+        row[PREDICTED] = effective_classes(predicted)
         if progress < GRACE or not collapsed(predicted[:classes], self.prior):
             return None
         shares = predicted / predicted.sum()
@@ -139,6 +130,19 @@ def best_epochs(
         found[rule] = {"epoch": best["epoch"], "score": best[column(rule)]}
         if column(ORACLE) in best:
             found[rule]["target_accuracy"] = best[column(ORACLE)]
+    return found
+
+
+def signs(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Returns first and last of what tells whether adaptation works, means of up to ten rows each.
+
+    ``domain_accuracy``: of the discriminator. ``predicted_classes``: see `effective_classes`.
+    """
+    found = {}
+    for name in ("train/domain_accuracy", PREDICTED):
+        if values := [row[name] for row in history if name in row]:
+            ends = values[: min(10, len(values) // 2 or 1)], values[-min(10, len(values)) :]
+            found[name.rpartition("/")[2]] = [float(np.mean(end)) for end in ends]
     return found
 
 
