@@ -64,7 +64,7 @@ def test_the_same_strategy_twice_has_two_names() -> None:
     ("given", "line"),
     [
         ({"terms": []}, "terms names no strategy"),
-        ({"terms": [SourceOnly()]}, "SourceOnly does not add terms to a pair of batches"),
+        ({"terms": [SourceOnly()]}, "SourceOnly does not add terms"),
         ({"terms": [Entropy()], "weights": [1.0, 2.0]}, "1 numbers wanted, one a term"),
         ({"terms": [Entropy()], "weights": [-1.0]}, "none may be negative"),
     ],

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from tltool.backbones.base import Net
 from tltool.strategies.base import DataSpec, Losses, Strategy
@@ -40,8 +40,8 @@ class Combined(PairStrategy):
         if len(pairs) < len(terms):
             other = next(one for one in terms if one not in pairs)
             raise ValueError(
-                f"terms: {type(other).__name__} does not add terms to a pair of batches; dann, mmd, "
-                "coral, entropy and their like do"
+                f"terms: {type(other).__name__} does not add terms to a pair of batches, as dann, "
+                "mmd, coral, entropy and their like do"
             )
         if weights and len(weights) != len(terms):
             raise ValueError(f"weights={list(weights)}: {len(terms)} numbers wanted, one a term")
@@ -66,7 +66,8 @@ class Combined(PairStrategy):
 
     def transfer(self, net: Net, pair: Pair, progress: float) -> Losses:
         """Returns every strategy's terms, weighted, with its name before theirs."""
-        terms, metrics = {}, {}
+        terms: dict[str, Tensor] = {}
+        metrics: dict[str, Tensor] = {}
         for name, weight, one in zip(self.names, self.weights, self._terms, strict=True):
             more = one.transfer(net, pair, progress)
             terms |= {f"{name}_{key}": weight * value for key, value in more.terms.items()}
