@@ -30,7 +30,7 @@ def test_every_labelled_split_but_train_is_scored_and_the_target_comes_first(par
     right = (parts.table.x[rows, 0] > 1.5).long() == parts.table.y[rows]
     assert scores.units["target_test/accuracy"].tolist() == right.tolist()
     assert scores.metrics["target_test/accuracy"] == pytest.approx(right.float().mean().item())
-    assert len(scores.metrics) == 6 and "source_val/class_accuracy" in scores.metrics
+    assert len(scores.metrics) == 7 and "source_val/class_accuracy" in scores.metrics
 
 
 def test_unlabelled_examples_are_left_out(parts):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +34,14 @@ def reproduce(
     ] = None,
     overrides: Overrides = None,
     out: Out = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Markdown file, in which a table of the runs replaces what stands between "
+            "<!-- NAME --> and <!-- /NAME -->.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     config_dir: ConfigDirs = None,
 ) -> None:
@@ -49,8 +57,12 @@ def reproduce(
         _list([load_protocol(one, folders) for one in protocol_files(folders)], as_json)
         return
     protocol = load_protocol(name, folders)
-    reached = _reproduce(protocol, overrides or [], out, as_json, folders)
-    raise typer.Exit(0 if reached else 1)
+    report = _reproduce(protocol, overrides or [], out, as_json, folders)
+    if into is not None:
+        from tltool.report.markdown import put_into, runs_table
+
+        put_into(into, name, runs_table(report))
+    raise typer.Exit(0 if report["reached"] else 1)
 
 
 def _list(protocols: "list[Protocol]", as_json: bool) -> None:
@@ -67,7 +79,7 @@ def _list(protocols: "list[Protocol]", as_json: bool) -> None:
 
 def _reproduce(
     protocol: "Protocol", args: list[str], out: Path | None, as_json: bool, folders: list[Path]
-) -> bool:
+) -> dict[str, Any]:
     from rich.console import Console
 
     from tltool.run.batch import seeds_of, split_off
@@ -93,4 +105,4 @@ def _reproduce(
     else:
         show(console, comparison_table(report))
         console.print(f"written     {folder / FILE}", soft_wrap=True)
-    return bool(report["reached"])
+    return report

@@ -12,6 +12,7 @@ from tltool.config.instantiate import missing_packages
 from tltool.data.table import GROUP
 from tltool.errors import UserError
 from tltool.evaluation.base import Evaluation, Grid, Predictions, Scores, Subject
+from tltool.evaluation.collapse import effective_classes
 from tltool.evaluation.groups import group_scores
 from tltool.evaluation.logistic import a_distance
 
@@ -80,7 +81,8 @@ class Domains(Evaluation):
     def final(self) -> Scores:
         """Returns ``<split>/accuracy``, ``<split>/class_accuracy``, what groups get, and distances.
 
-        ``a_distance/before`` and ``a_distance/after`` training: see `logistic.a_distance`.
+        ``a_distance/before`` and ``a_distance/after`` training: see `logistic.a_distance`;
+        ``target_test/predicted_classes``: see `collapse.effective_classes`.
         """
         found = {}
         for domain, split in sorted(self.subject.table.rows):
@@ -97,6 +99,9 @@ class Domains(Evaluation):
         for split, predicted in found.items():
             of_groups, more = self._groups(split, predicted)
             metrics, grids = metrics | of_groups, grids + more
+        if "target_test" in found:
+            counts = found["target_test"].confusion.sum(axis=0)
+            metrics["target_test/predicted_classes"] = effective_classes(counts)
         if (distance := self.distance()) is not None:
             if self._distance is not None:  # a run that is scored again does not measure it
                 metrics["a_distance/before"] = self._distance

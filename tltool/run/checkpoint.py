@@ -28,6 +28,7 @@ class Checkpoint:
         evaluation: See `tltool.evaluation.base.Evaluation.state`.
         selection: See `tltool.run.selection.Selection`.
         fit_seconds: Time spent training so far.
+        fit_cpu_seconds: Of all of the process's threads.
     """
 
     stage: int = 0
@@ -38,6 +39,7 @@ class Checkpoint:
     evaluation: dict[str, Any] = field(default_factory=dict)
     selection: dict[str, Any] = field(default_factory=dict)
     fit_seconds: float = 0.0
+    fit_cpu_seconds: float = 0.0
 
     def save(self, folder: RunFolder) -> None:
         """Writes it, atomically."""

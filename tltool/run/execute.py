@@ -171,6 +171,8 @@ def _evaluate(
             "counts": counts(parts),
             "timing": {
                 "fit_s": round(checkpoint.fit_seconds, 3),
+                "fit_cpu_s": round(checkpoint.fit_cpu_seconds, 3),
+                "steps": checkpoint.run_step,
                 "examples_per_s": round(examples / max(checkpoint.fit_seconds, 1e-9), 1),
             },
         }

@@ -136,7 +136,8 @@ def fit(
             checkpoint.optimizer = None
         checkpoint.run_step = monitor.steps_before + budget.steps
         checkpoint.learner = parts.model.learner.state_dict()
-        checkpoint.selection, checkpoint.fit_seconds = selection.state(), monitor.seconds
+        checkpoint.selection = selection.state()
+        monitor.keep_time()
         checkpoint.evaluation = evaluation.state()
         checkpoint.save(folder)
         if signals.received is not None:  # after the last look at it, while the stage ended

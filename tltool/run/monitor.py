@@ -68,7 +68,9 @@ class Monitor(pl.Callback):
         self.budget, self.epochs_before = budget, epochs_before
         self.steps_before = checkpoint.run_step - checkpoint.step
         self._seconds_before = checkpoint.fit_seconds
+        self._cpu_before = checkpoint.fit_cpu_seconds
         self._started = self._saved = time.monotonic()
+        self._cpu_started = time.process_time()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes the signals back from Lightning, and the optimiser's state up again."""
@@ -78,6 +80,7 @@ class Monitor(pl.Callback):
                 {"optimizer_states": [self.checkpoint.optimizer]}
             )
         self._started = self._saved = time.monotonic()
+        self._cpu_started = time.process_time()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Puts the frozen parts in eval mode, and all others in training mode."""
@@ -120,14 +123,15 @@ class Monitor(pl.Callback):
         self.checkpoint.learner = trainer.strategy.lightning_module_state_dict()
         self.checkpoint.optimizer = trainer.strategy.optimizer_state(optimizer)
         self.checkpoint.selection = self.selection.state()
-        self.checkpoint.fit_seconds = self.seconds
+        self.keep_time()
         self.checkpoint.save(self.folder)
         self._saved = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """Time spent training, the part before an interruption included."""
-        return self._seconds_before + time.monotonic() - self._started
+    def keep_time(self) -> None:
+        """Puts the time spent training into the checkpoint, that before an interruption too."""
+        self.checkpoint.fit_seconds = self._seconds_before + time.monotonic() - self._started
+        cpu = time.process_time() - self._cpu_started
+        self.checkpoint.fit_cpu_seconds = self._cpu_before + cpu
 
     def _epoch(self, learner: Learner) -> int:
         return self.epochs_before + -(-learner.done_steps // self.budget.epoch_steps)

@@ -10,6 +10,7 @@ from tltool.errors import UserError, did_you_mean
 from tltool.run.batch import Finished, Job, mean_and_sd
 
 Verdict = Literal["reached", "below", "above", "failed"]
+KEPT = ("status", "reason", "metrics", "selection", "timing", "warnings")  # of results.json
 ROUNDING = 1e-9  # .75 - .55 is not quite .2
 # What changes where a run is done, not what it measures.
 HARMLESS = ("hardware", "hardware.", "logger", "logger.", "dataset.cache", "log_every")
@@ -145,7 +146,7 @@ def report_of(
                 "seed": seed,
                 "path": str(one.job.path),
                 "seconds": one.seconds,
-                **{key: one.results.get(key) for key in ("status", "reason", "metrics")},
+                **{key: one.results.get(key) for key in KEPT},
             }
             for (name, seed), one in finished.items()
         ],
