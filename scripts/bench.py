@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from benchmarks.measure import Result, Settings
 
-MODULES = ("step", "dann", "features", "second_run", "help")
+MODULES = ("step", "dann", "pairs", "features", "second_run", "help")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
