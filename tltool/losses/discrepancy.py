@@ -106,7 +106,7 @@ def coral(source: Float[Tensor, "s d"], target: Float[Tensor, "t d"]) -> Float[T
     if min(len(source), len(target)) < 2:
         raise ValueError("a covariance takes at least 2 examples of each domain in a batch")
     with torch.autocast(source.device.type, enabled=False):
-        difference = torch.cov(single(source).T) - torch.cov(single(target).T)
+        difference: Tensor = torch.cov(single(source).T) - torch.cov(single(target).T)
     return difference.square().sum() / (4.0 * source.shape[1] ** 2)
 
 

@@ -27,8 +27,7 @@ class CMD(PairStrategy):
         trade_off: Weight of the discrepancy; 0 is training on the source alone.
         moments: K, from 1 on; 1 matches the means only.
         batch_norm: ``joint``: one forward pass over both domains, normalised by the mixture;
-            ``separate``: one pass each, after which means and variances are already nearly the
-            same.
+            ``separate``: one pass each.
 
     References:
         [0] Zellinger et al., Central moment discrepancy (CMD) for domain-invariant representation

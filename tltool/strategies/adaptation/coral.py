@@ -25,7 +25,7 @@ class CORAL(PairStrategy):
         trade_off: Weight of the difference so scaled; 0 is training on the source alone. The
             paper's rule: so large that both terms are about as large at the end of the training.
         batch_norm: ``joint``: one forward pass over both domains, normalised by the mixture;
-            ``separate``: one pass each, after which the variances are already nearly the same.
+            ``separate``: one pass each.
 
     References:
         [0] Sun & Saenko, Deep CORAL: correlation alignment for deep domain adaptation, ECCV
