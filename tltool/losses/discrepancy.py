@@ -107,7 +107,7 @@ def coral(source: Float[Tensor, "s d"], target: Float[Tensor, "t d"]) -> Float[T
         raise ValueError("a covariance takes at least 2 examples of each domain in a batch")
     with torch.autocast(source.device.type, enabled=False):
         difference: Tensor = torch.cov(single(source).T) - torch.cov(single(target).T)
-    return difference.square().sum() / (4.0 * source.shape[1] ** 2)
+    return difference.square().sum() / (4 * source.shape[1] ** 2)
 
 
 def central_moments(
@@ -128,10 +128,10 @@ def central_moments(
             learning, ICLR 2017.
     """
     source, target = single(source), single(target)
-    means = source.mean(dim=0), target.mean(dim=0)
-    centred = source - means[0], target - means[1]
-    total = torch.linalg.vector_norm(means[0] - means[1]) / width
+    differences = [(source.mean(dim=0) - target.mean(dim=0)) / width]
+    source, target = source - source.mean(dim=0), target - target.mean(dim=0)
     for k in range(2, moments + 1):
-        difference = (centred[0] ** k).mean(dim=0) - (centred[1] ** k).mean(dim=0)
-        total = total + torch.linalg.vector_norm(difference) / width**k
-    return total
+        difference = (source**k).mean(dim=0) - (target**k).mean(dim=0)
+        differences.append(difference / width**k)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(differences), dim=1)
+    return norms.sum()

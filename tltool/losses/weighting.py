@@ -24,12 +24,14 @@ def density_ratio(logits: Float[Tensor, " n"], source: int, target: int) -> Floa
 def bounded_weights(weights: Float[Tensor, " n"], largest: float) -> Float[Tensor, " n"]:
     """Returns ``min(c w, largest)`` with the c that makes the mean 1.
 
-    Clipped first and normalised then, a weight could again be of any size.
+    Clipped first and normalised then, a weight could again be of any size. Where too few weights
+    are above 0 for a mean of 1, all others share evenly in what is missing.
 
     Args:
-        weights: Above 0.
+        weights: Not negative, and not all 0.
         largest: At least 1.
     """
+    weights = weights.clamp_min(weights.max() * torch.finfo(weights.dtype).tiny ** 0.5)
     ordered = weights.sort(descending=True).values
     count = len(weights)
     clipped = torch.arange(count).to(weights)  # if so many of the largest are

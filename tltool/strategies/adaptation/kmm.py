@@ -17,6 +17,8 @@ from tltool.strategies.example_weights import (
     weighting_stages,
 )
 
+SMALLEST = 1e-6  # width of the kernel, where half of the examples have the same features
+
 
 class KMM(Strategy):
     """Training on the source, then on the source with weights that match it to the target.
@@ -98,7 +100,7 @@ def matched_weights(source: Tensor, target: Tensor, bound: float, block: int) ->
     order = torch.randperm(len(source), generator=torch.Generator().manual_seed(0))
     blocks = order.chunk(-(-len(source) // block))
     sample = torch.cat([source[blocks[0]], target[: len(blocks[0])]])
-    width = torch.pdist(sample).median()
+    width = torch.pdist(sample).median().clamp_min(SMALLEST)
     weights = torch.empty(len(source), dtype=source.dtype)
     for rows in blocks:
         kernel = _gaussian(source[rows], source[rows], width)
