@@ -6,13 +6,8 @@ from typing import Any, ClassVar
 from tltool.backbones.base import Net
 from tltool.losses.adversarial import domain_loss, gradient_reversal, reversal_coefficient
 from tltool.strategies.base import DataSpec, Losses
-from tltool.strategies.discriminator import Discriminator
+from tltool.strategies.discriminator import Discriminator, constant_accuracy
 from tltool.strategies.pairs import BatchNorm, Pair, PairStrategy
-
-# Rows over which the discriminator's accuracy must move, and by how much (of 1): a healthy one
-# moves by its sampling noise alone, about 0.02 a row of 10 batches of 64 + 64.
-WINDOW = 20
-CONSTANT = 0.002
 
 
 class DANN(PairStrategy):
@@ -77,14 +72,4 @@ class DANN(PairStrategy):
 
     def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
         """Warns when the discriminator's accuracy sits at a constant."""
-        key = "train/domain_accuracy"
-        recent = [row[key] for row in history if key in row][-WINDOW:]
-        if len(recent) < WINDOW or max(recent) - min(recent) > CONSTANT:
-            return []
-        level = sum(recent) / WINDOW
-        cause = (
-            "it always wins: features are not aligned, try a smaller strategy.hidden"
-            if level > 0.9
-            else "it does not learn, so nothing is aligned"
-        )
-        return [f"the discriminator's accuracy sits at {level:.3f}: {cause}"]
+        return constant_accuracy(history)
