@@ -31,8 +31,8 @@ class DRCN(Strategy):
         noise: ``gaussian``, added; or ``masking``, which sets pixels to 0.
         level: Standard deviation of the one, in units of the prepared image; part of the pixels
             that the other hides, in [0, 1).
-        batch_norm: ``separate``: one forward pass for each domain, as in [0], whose networks have no
-            BatchNorm; ``joint``: one over both, normalised by the mixture with noised images.
+        batch_norm: ``separate``: one forward pass for each domain; ``joint``: one over both,
+            normalised by the mixture of the source with noised images.
 
     References:
         [0] Ghifary et al., Deep reconstruction-classification networks for unsupervised domain
