@@ -53,5 +53,6 @@ def test_a_plan_shares_a_row_where_sizes_differ():
 
 
 def test_shapes_must_fit():
+    points, y = torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64)
     with pytest.raises(TypeCheckError):
-        joint_cost(torch.zeros(2, 3), torch.zeros(2).long(), torch.zeros(2, 4), torch.zeros(2, 2), 1.0, 1.0)
+        joint_cost(points, y, torch.zeros(2, 4), torch.zeros(2, 2), 1.0, 1.0)

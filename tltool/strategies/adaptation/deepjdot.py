@@ -27,8 +27,9 @@ class DeepJDOT(PairStrategy):
 
     Args:
         feature_weight: alpha in [0], at least 0. The squared distance grows with the number of
-            features, so it is small.
-        label_weight: lambda in [0], at least 0; with both 0 it trains on the source alone.
+            features, so it is small; the default is that of [1] for digits, in batches of 500.
+        label_weight: lambda in [0], at least 0; the default is that of [1] too. A large one teaches
+            wrong labels before the features fit. With both 0 it trains on the source alone.
         batch_norm: ``joint``: one forward pass over both domains, normalised by the mixture;
             ``separate``: one pass each.
 
@@ -47,8 +48,8 @@ class DeepJDOT(PairStrategy):
 
     def __init__(
         self,
-        feature_weight: float = 0.01,
-        label_weight: float = 1.0,
+        feature_weight: float = 0.001,
+        label_weight: float = 0.0001,
         batch_norm: BatchNorm = "joint",
     ) -> None:
         super().__init__()
