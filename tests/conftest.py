@@ -53,7 +53,7 @@ def cache_folder(cache_root: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def data_for(domains: "Domains") -> Callable[[str], list[str]]:
+def data_for(domains: "Domains", bright: Path) -> Callable[[str], list[str]]:
     """Returns the overrides of the smallest data for a feed, or for those who need a ``group``."""
     special = {"contexts": [*domains.overrides(), "dataset.contexts=3", "dataset.target=null"]}
     special["contexts"] += ["optimizer=adamw"]  # EWC's strength is for steps of one size
@@ -64,6 +64,9 @@ def data_for(domains: "Domains") -> Callable[[str], list[str]]:
     special["episodes"] += ["strategy.way=5", "strategy.query=1", "backbone=conv4"]
     # 21 of 30 pairs and 48 of 60 digits are for training: 3 steps an epoch too.
     special["heads"] = ["dataset=multi_mnist", "dataset.pairs=30", "dataset.batch_size=8"]
+    # Each source has as many images as there are in one: 3 steps an epoch again.
+    sources = f"dataset.source=[{domains.source},{bright}]"
+    special["sources"] = ["dataset=image_folder", sources, f"dataset.target={domains.target}"]
     special["group"] = ["dataset=colored_digits", "dataset.examples=60"]
     return lambda feed: special.get(feed, domains.overrides())
 
@@ -80,16 +83,26 @@ def domains(tmp_path_factory: pytest.TempPathFactory) -> Domains:
     """Two folders, 3 classes each: 45 train and 15 test images; the target's are negatives."""
     root = tmp_path_factory.mktemp("domains")
     rng = np.random.default_rng(0)
-    for domain in ("source", "target"):
-        for split, count in (("train", 15), ("test", 5)):
-            for label, name in enumerate(("high", "middle", "low")):
-                folder = root / domain / split / name
-                folder.mkdir(parents=True)
-                for i in range(count):
-                    pixels = _draw(label, rng)
-                    pixels = pixels if domain == "source" else 255 - pixels
-                    Image.fromarray(pixels).save(folder / f"{i}.png")
+    _fill(root / "source", rng, lambda pixels: pixels)
+    _fill(root / "target", rng, lambda pixels: 255 - pixels)
     return Domains(root / "source", root / "target")
+
+
+@pytest.fixture(scope="session")
+def bright(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A second source: the same bars, paler, in other noise."""
+    root = tmp_path_factory.mktemp("more") / "bright"
+    _fill(root, np.random.default_rng(1), lambda pixels: 128 + pixels // 2)
+    return root
+
+
+def _fill(root: Path, rng: np.random.Generator, change: Callable[[Any], Any]) -> None:
+    for split, count in (("train", 15), ("test", 5)):
+        for label, name in enumerate(("high", "middle", "low")):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                Image.fromarray(change(_draw(label, rng))).save(folder / f"{i}.png")
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,7 @@ def draw_labels(
     amount: int | str,
     seed: int,
     class_names: tuple[str, ...],
+    source: str = "the source",
 ) -> npt.NDArray[np.int64]:
     """Draws examples of each class; the fewer are always among the more of the same seed.
 
@@ -41,6 +42,7 @@ def draw_labels(
         amount: So many of each class; or such a part of each, rounded, at least one.
         seed: The same rows in any order and the same seed give the same draw.
         class_names: For messages.
+        source: What the rows are of, for messages.
 
     Returns:
         The rows kept, sorted. Rows without a label are no labels, and stay.
@@ -62,7 +64,7 @@ def draw_labels(
             few.append(f"{class_names[label]} has {len(of_class)}")
     if few:
         named = ", ".join(few[:5]) + (f" and {len(few) - 5} more have too few" if few[5:] else "")
-        raise ValueError(f"labels_per_class={amount}: of the source's training examples {named}")
+        raise ValueError(f"labels_per_class={amount}: of {source}'s training examples {named}")
     return np.sort(np.concatenate(kept))
 
 

@@ -11,7 +11,8 @@ class DataOptions:
     """How tables are split, decoded and batched.
 
     Args:
-        batch_size: Images of one domain in a training batch.
+        batch_size: Images of one domain in a training batch; several sources share it, equally,
+            unless the strategy tells them apart.
         eval_batch_size: Images in an evaluation batch; large ones are slow on a CPU, whose caches
             they overflow.
         augment: Random changes of training images, drawn on whole batches: ``flip``
@@ -30,7 +31,8 @@ class DataOptions:
             learned from few examples of a class has not been seen in training.
         labels_per_class: Learn from so many labelled source training images of each class (``20``)
             or from such a part of each (``10%``), drawn by `seed` and the same for every strategy;
-            the others are left out and counted. Validation images are held out of those drawn.
+            the others are left out and counted. Validation images are held out of those drawn. Of
+            several sources each gives so many.
         contexts: Part the source's classes into so many contexts, learned one after the other.
         scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
             same question as in all others (``domain``); to tell all classes (``class``).

@@ -13,11 +13,13 @@ def assign_splits(
     test_fraction: float,
     seed: int,
     by_class: bool = False,
+    sources: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.str_]:
     """Gives every image a split, domain by domain; a split that the data carry is kept.
 
     Images without a split are parted into train and test. Where a domain then has no test images,
-    they are held out of its train images in the same way.
+    they are held out of its train images in the same way. Each of several sources is a domain of
+    its own here, with the split that it would have as the only one.
 
     Args:
         labels: (N,), -1 where unknown; those are drawn without regard to class.
@@ -25,15 +27,18 @@ def assign_splits(
         splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
         test_fraction: In [0, 1).
         seed: One seed gives one split of a domain, whatever the other domain holds.
-        by_class: Hold whole classes out, that part of them, in place of a part of each.
+        by_class: Hold whole classes out, that part of them, in place of a part of each; the same
+            ones of all sources.
+        sources: (N,), which of several sources each is of, -1 for the target.
 
     Returns:
         (N,) of ``train``, ``val`` or ``test``.
     """
     assigned = np.array(splits, dtype="<U5")
-    for domain in np.unique(domains):
+    named = np.zeros_like(labels) if sources is None or by_class else sources
+    for domain, source in sorted(set(zip(domains.tolist(), named.tolist(), strict=True))):
         rng = np.random.default_rng([seed, zlib.crc32(str(domain).encode())])
-        here = domains == domain
+        here = (domains == domain) & (named == source)
         without = here & (assigned == "")
         assigned[without] = "train"
         if not without.any() and not (here & (assigned == "test")).any():
@@ -50,15 +55,18 @@ def hold_out_validation(
     fraction: float,
     seed: int,
     by_class: bool = False,
+    sources: npt.NDArray[np.int64] | None = None,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Parts ``indices`` into training and validation, stratified by class.
+    """Parts ``indices`` into training and validation, stratified by class, in each source.
 
     Args:
         labels: (N,) of the whole table.
         indices: (M,) rows of the table, no row twice.
         fraction: Part that becomes validation, in [0, 1).
         seed: The same rows in any order and the same seed give the same parts.
-        by_class: Hold whole classes out, that part of them, in place of a part of each.
+        by_class: Hold whole classes out, that part of them, in place of a part of each; the same
+            ones of all sources.
+        sources: (N,) of the whole table: which of several sources each is of.
 
     Returns:
         Rows for training and rows for validation, each sorted. A class with one image stays in
@@ -66,7 +74,11 @@ def hold_out_validation(
     """
     rows = np.sort(indices)
     hold_out = classes_held_out if by_class else held_out
-    held = hold_out(labels[rows], fraction, np.random.default_rng(seed))
+    named = np.zeros_like(rows) if sources is None or by_class else sources[rows]
+    held = np.zeros(len(rows), dtype=bool)
+    for source in np.unique(named):
+        here = named == source
+        held[here] = hold_out(labels[rows[here]], fraction, np.random.default_rng(seed))
     return rows[~held], rows[held]
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 GROUP = "group"  # the column that names the protected group
+DOMAIN = "domain"  # the column that tells several sources apart; -1 for the target
 TASK = "task:"  # what the name of a column with a further task's labels begins with
 
 
@@ -64,7 +65,8 @@ class Table:
         y: Labels ``(N,)``, int64; -1 where there is none.
         rows: Row numbers of each (domain, split), such as ``("target", "test")``.
         class_names: Names in the order of the labels.
-        columns: ``group``, and ``task:NAME`` for the labels of further tasks.
+        columns: ``group``; ``domain``, where there are several sources; and ``task:NAME`` for the
+            labels of further tasks.
         contexts: Where the examples are learned in contexts.
     """
 
@@ -88,6 +90,22 @@ class Table:
         """Returns inputs and labels of some rows."""
         index = torch.from_numpy(rows)
         return self.x[index], self.y[index]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources; ``source`` where there is a single one."""
+        return self.columns[DOMAIN].names if DOMAIN in self.columns else ("source",)
+
+    def by_source(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Parts rows by the source that they are of, in the order of the sources.
+
+        All of them together, as ``source``, where there is a single one, or where some row is of
+        no source.
+        """
+        of = self.columns[DOMAIN].values.numpy()[rows] if DOMAIN in self.columns else rows
+        if DOMAIN not in self.columns or (of < 0).any():
+            return {"source": rows}
+        return {name: rows[of == i] for i, name in enumerate(self.sources) if (of == i).any()}
 
     def labelled(self, domain: str, split: str) -> NDArray[np.int64]:
         """Returns the rows of a (domain, split) that have a label; empty where there are none."""

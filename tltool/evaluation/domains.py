@@ -1,4 +1,4 @@
-"""Accuracy on each domain's splits, and of each group where the data name one."""
+"""Accuracy on each domain's splits, and of each group and source where the data name several."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from tltool.config.instantiate import missing_packages
-from tltool.data.table import GROUP
+from tltool.data.table import DOMAIN, GROUP
 from tltool.errors import UserError
 from tltool.evaluation.base import Evaluation, Grid, Predictions, Scores, Subject
 from tltool.evaluation.collapse import effective_classes
@@ -83,6 +83,9 @@ class Domains(Evaluation):
 
         ``a_distance/before`` and ``a_distance/after`` training: see `logistic.a_distance`;
         ``target_test/predicted_classes``: see `collapse.effective_classes`.
+
+        Of several sources also ``<split>/accuracy/<source>``, and the smallest of them as
+        ``<split>/worst_source_accuracy``.
         """
         found = {}
         for domain, split in sorted(self.subject.table.rows):
@@ -99,6 +102,8 @@ class Domains(Evaluation):
         for split, predicted in found.items():
             of_groups, more = self._groups(split, predicted)
             metrics, grids = metrics | of_groups, grids + more
+            of_sources, more = self._sources(split, predicted)
+            metrics, grids = metrics | of_sources, grids + more
         if "target_test" in found:
             counts = found["target_test"].confusion.sum(axis=0)
             metrics["target_test/predicted_classes"] = effective_classes(counts)
@@ -109,6 +114,28 @@ class Domains(Evaluation):
         first = [split for split in FIRST if split in found]
         units = {f"{split}/accuracy": found[split].correct.astype(float) for split in first}
         return Scores(metrics, units, found, grids)
+
+    def _sources(
+        self, split: str, predicted: Predictions
+    ) -> tuple[dict[str, float], tuple[Grid, ...]]:
+        table = self.subject.table
+        domain, _, part = split.partition("_")
+        rows = table.labelled(domain, part)
+        parts = table.by_source(rows) if domain == "source" and len(table.sources) > 1 else {}
+        if not parts:
+            return {}, ()
+        of = table.columns[DOMAIN].values.numpy()[rows]
+        right = {
+            name: predicted.correct[of == table.sources.index(name)].mean().item() for name in parts
+        }
+        grid = Grid(
+            f"{split}: accuracy by source",
+            tuple(f"{name} ({len(rows):,})" for name, rows in parts.items()),
+            ("accuracy",),
+            tuple((value,) for value in right.values()),
+        )
+        metrics = {f"{split}/accuracy/{name}": value for name, value in right.items()}
+        return metrics | {f"{split}/worst_source_accuracy": min(right.values())}, (grid,)
 
     def _groups(
         self, split: str, predicted: Predictions

@@ -16,9 +16,9 @@ from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
 from tltool.data.labels import draw_labels
 from tltool.data.options import DataOptions
-from tltool.data.readers.base import Reader
+from tltool.data.readers.base import DOMAIN_NAME, Reader
 from tltool.data.splits import assign_splits, hold_out_validation
-from tltool.data.table import GROUP, Column, Table
+from tltool.data.table import DOMAIN, GROUP, Column, Table
 from tltool.errors import UserError
 from tltool.run.model import Model, ModelBuilder
 from tltool.run.selection import SPLITS, holds_out, recorded
@@ -73,6 +73,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         options.test_fraction,
         options.split_seed,
         options.split_by == "class",
+        _sources(arrays),
     )
     table = _table(arrays, splits, config, options)
     if options.contexts is not None:
@@ -108,14 +109,19 @@ def _table(
         for domain in np.unique(arrays.domains)
         for split in np.unique(splits[arrays.domains == domain])
     }
+    table = Table(
+        arrays.inputs(),
+        torch.from_numpy(arrays.labels),
+        rows,
+        tuple(arrays.class_names),
+        {
+            DOMAIN if name == DOMAIN_NAME else name: Column(torch.from_numpy(v), n)
+            for name, (v, n) in arrays.columns.items()
+        },
+    )
     if options.labels_per_class is not None:
-        train, names = rows["source", "train"], tuple(arrays.class_names)
-        try:
-            amount, seed = options.labels_per_class, config["seed"]
-            drawn = draw_labels(arrays.labels, train, amount, seed, names)
-        except ValueError as error:
-            raise UserError(f"dataset.{error}") from error
-        rows["source", "train"] = drawn
+        amount, seed = options.labels_per_class, config["seed"]
+        rows["source", "train"] = _drawn(table, amount, seed)
     if holds_out(config) and ("source", "val") not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
             arrays.labels,
@@ -123,14 +129,8 @@ def _table(
             options.val_fraction,
             options.split_seed,
             options.split_by == "class",
+            _sources(arrays),
         )
-    table = Table(
-        arrays.inputs(),
-        torch.from_numpy(arrays.labels),
-        rows,
-        tuple(arrays.class_names),
-        {name: Column(torch.from_numpy(v), n) for name, (v, n) in arrays.columns.items()},
-    )
     _can_be_scored(table, config)
     return table
 
@@ -153,6 +153,38 @@ def _can_be_scored(table: Table, config: Mapping[str, Any]) -> None:
             raise UserError(f"{key}={rule} scores on the target, and there is none: {way_out}")
 
 
+def _sources(arrays: Arrays) -> NDArray[np.int64] | None:
+    """Returns which of several sources each example is of; None where there is a single one."""
+    return arrays.columns[DOMAIN_NAME][0] if DOMAIN_NAME in arrays.columns else None
+
+
+def _drawn(table: Table, amount: int | str, seed: int) -> NDArray[np.int64]:
+    """Returns the source's training examples that are left, so many of each class and source."""
+    labels, drawn, problems = table.y.numpy(), [], []
+    for name, rows in table.by_source(table.rows["source", "train"]).items():
+        called = name if len(table.sources) > 1 else "the source"
+        try:
+            drawn.append(draw_labels(labels, rows, amount, seed, table.class_names, called))
+        except ValueError as error:
+            problems.append(f"dataset.{error}")
+    if problems:
+        raise UserError(*problems)
+    return np.sort(np.concatenate(drawn))
+
+
+def absent_classes(table: Table) -> list[str]:
+    """Returns one line where some of several sources have no training example of some class."""
+    found = table.by_source(table.labelled("source", "train")) if len(table.sources) > 1 else {}
+    lines = []
+    for name in table.sources if found else ():
+        has = set(table.y.numpy()[found[name]].tolist()) if name in found else set()
+        absent = [c for i, c in enumerate(table.class_names) if i not in has]
+        if absent:
+            lines.append(f"{name} has none of {', '.join(absent)}")
+    said = f"not every source has training examples of every class: {'; '.join(lines)}"
+    return [said] if lines else []
+
+
 def _spec(table: Table) -> DataSpec:
     sizes = {domain: len(rows) for (domain, split), rows in table.rows.items() if split == "train"}
     group = table.columns.get(GROUP)
@@ -166,6 +198,7 @@ def _spec(table: Table) -> DataSpec:
         contexts=len(table.contexts) if table.contexts else 1,
         scenario=table.contexts.scenario if table.contexts else "",
         examples=len(table.y),
+        sources=table.sources,
     )
 
 

@@ -16,7 +16,7 @@ from tltool.data.readers import checked_reader
 from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
 from tltool.run.budget import Budget, budgets
-from tltool.run.build import Parts, build, counts
+from tltool.run.build import Parts, absent_classes, build, counts
 from tltool.run.checkpoint import Checkpoint, load_checkpoint
 from tltool.run.console import tracked
 from tltool.run.controls import run_controls
@@ -126,6 +126,9 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
         run.folder, instantiate(run.config["logger"]), run.config, checkpoint.run_step
     )
     warned: list[str] = []
+    warn = _warner(run.console, warned)
+    for line in absent_classes(parts.table):
+        warn(line)
     log.info("training: %s", ", ".join(f"{budget.steps} steps" for budget in plan))
     try:
         fit(
@@ -136,7 +139,7 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
             checkpoint=checkpoint,
             selection=selection,
             evaluation=evaluation,
-            warn=_warner(run.console, warned),
+            warn=warn,
             console=run.console,
         )
         results = _evaluate(run, parts, plan, checkpoint, selection, evaluation, history)

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 from tltool.backbones.base import Backbone, Net, weights_sha256
 from tltool.backbones.options import BackboneOptions
 from tltool.config.instantiate import instantiate, instantiate_shared
+from tltool.data.feeds.sources import ONE_SOURCE
 from tltool.data.options import DataOptions
 from tltool.data.transforms import Prepare
 from tltool.errors import UserError
@@ -78,6 +79,8 @@ class ModelBuilder:
                 "this strategy learns from a protected group, and the dataset names none: "
                 "type dataset=colored_digits, or a dataset with a column for the group"
             )
+        if self.strategy.needs_sources and len(spec.sources) < 2:
+            raise UserError(ONE_SOURCE)
         # Again, so that the head starts the same whatever was drawn while data were read.
         pl.seed_everything(self.config["seed"], verbose=False)
         net = Net(self.backbone, spec.num_classes)

@@ -92,11 +92,13 @@ class Stage:
 class StageData(Protocol):
     """The training examples of a stage, for what is fitted or measured rather than trained."""
 
-    def examples(self, role: str | None = None) -> Iterator[Batch]:
+    def examples(self, role: str | None = None, shuffled: bool = False) -> Iterator[Batch]:
         """Yields each once, in a fixed order, unaugmented, on the device: ``{x, y, ...}``.
 
         Args:
             role: Of the feed, such as ``target`` (``{x, index}``); its first one by default.
+            shuffled: In an order drawn by the seed. Folders are read class by class, and some
+                figures of a batch are wrong where it holds one class.
         """
 
 

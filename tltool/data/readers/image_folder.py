@@ -1,12 +1,13 @@
 """Folders of images, one folder a class."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tltool.data.readers.base import Reader, digest, make_table, tree_digest
+from tltool.data.readers.places import Place, listed, places, twice
 from tltool.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,28 +67,30 @@ class ImageFolder(Reader):
     are no images by extension, are passed over; folders inside a class folder belong to it.
 
     Args:
-        source: Folder of the labelled domain.
+        source: Folder of the labelled domain; or several, as ``[A,B]``, each a domain called like
+            its folder. The classes are those of all together.
         target: Folder of the other domain, whose classes are among the source's; or none.
     """
 
-    def __init__(self, source: str, target: str | None = None) -> None:
+    def __init__(self, source: str | Sequence[str], target: str | None = None) -> None:
         self.source = source
         self.target = target
 
     def problems(self) -> list[str]:
         """Returns missing paths, wrong layouts, empty class folders, labels only in the target."""
-        if not self.source:
+        if not listed(self.source):
             return [f"dataset.source is missing: dataset.source=FOLDER, with {_layout('FOLDER')}"]
-        scans: dict[str, Scan] = {}
-        problems = []
-        for key, folder in self._folders().items():
-            found = _folder_problems(key, folder)
-            if not found:
-                scans[key] = scan(folder)
-                found = _scan_problems(key, folder, scans[key])
-            problems += found
-        if "source" in scans:
-            problems += self._class_problems(scans)
+        scans: dict[Place, Scan] = {}
+        found = self._places()
+        problems = twice("source", (one.path for one in found if one.domain == "source"))
+        for place in [] if problems else found:
+            wrong = _folder_problems(place)
+            if not wrong:
+                scans[place] = scan(place.path)
+                wrong = _scan_problems(place, scans[place])
+            problems += wrong
+        if all(place in scans for place in found if place.domain == "source"):
+            problems += _class_problems(scans)
         return problems
 
     def fingerprint(self) -> str:
@@ -96,63 +99,50 @@ class ImageFolder(Reader):
         Kept under the files' sizes and modification times: the second call reads no image.
         """
         files = {
-            f"{domain}/{image.name}": image.path
-            for domain, folder in self._folders().items()
-            for image in scan(folder).images
+            f"{place.key}/{image.name}": image.path
+            for place in self._places()
+            for image in scan(place.path).images
         }
-        return digest("image_folder", tree_digest(files))
+        # What one source has in folders, several may have under their names.
+        names = [self._source_names()] if self._source_names() else []
+        return digest("image_folder", tree_digest(files), *names)
 
     def read(self) -> "Dataset":
         """Returns all images; classes are the source's, sorted; paths are below each folder.
+
+        Where there are several sources, a path begins with the name of its own.
 
         Raises:
             UserError: As `check`.
         """
         if problems := self.problems():
             raise UserError(*problems)
-        scans = {domain: scan(folder) for domain, folder in self._folders().items()}
-        classes = scans["source"].labels
+        scans = {place: scan(place.path) for place in self._places()}
+        classes, names = _source_labels(scans), self._source_names()
         index = {name: number for number, name in enumerate(classes)}
-        rows = [(domain, image) for domain in scans for image in scans[domain].images]
+        of = {name: number for number, name in enumerate(names)}
+        rows = [(place, image) for place in scans for image in scans[place].images]
         return make_table(
             images=[str(image.path) for _, image in rows],
             labels=[-1 if image.label is None else index[image.label] for _, image in rows],
-            domains=[domain for domain, _ in rows],
+            domains=[place.domain for place, _ in rows],
             splits=[image.split for _, image in rows],
-            paths=[image.name for _, image in rows],
+            paths=[f"{p.name}/{image.name}" if p.name else image.name for p, image in rows],
             class_names=classes,
+            sources=[of.get(place.name, -1) for place, _ in rows],
+            source_names=names,
         )
 
     def provenance(self) -> dict[str, str]:
         """Returns the folders as absolute paths."""
-        return {domain: str(folder.absolute()) for domain, folder in self._folders().items()}
+        return {place.key: str(place.path.absolute()) for place in self._places()}
 
-    def _folders(self) -> dict[str, Path]:
-        named = {"source": self.source, "target": self.target}
-        return {domain: Path(name).expanduser() for domain, name in named.items() if name}
+    def _places(self) -> list[Place]:
+        return places(self.source, self.target)
 
-    def _class_problems(self, scans: dict[str, Scan]) -> list[str]:
-        source, problems = scans["source"], []
-        labels = source.labels
-        unlabelled = [image for image in source.images if image.label is None]
-        wanted = f"wanted {_layout(self.source)}"
-        if unlabelled:
-            problems.append(
-                f"dataset.source={self.source}: {len(unlabelled)} images without a class folder "
-                f"(first {unlabelled[0].name}); {wanted}"
-            )
-        elif len(labels) == 1:
-            problems.append(
-                f"dataset.source={self.source}: one class folder only ({labels[0]}); {wanted}"
-            )
-        if labels and "target" in scans:
-            problems += [
-                f"dataset.target={self.target}: label {label} is seen only in the target; "
-                f"the source has {', '.join(labels)}: rename or remove the folder"
-                for label in scans["target"].labels
-                if label not in labels
-            ]
-        return problems
+    def _source_names(self) -> list[str]:
+        """Returns what the sources are called; empty for a single one."""
+        return [place.name for place in self._places() if place.name]
 
 
 def scan(folder: Path) -> Scan:
@@ -204,16 +194,50 @@ def _images(folder: Path, root: Path | None = None) -> Iterator[Path]:
             yield path
 
 
-def _folder_problems(key: str, folder: Path) -> list[str]:
-    if not folder.exists():
-        return [f"dataset.{key}={folder}: no such folder"]
-    if not folder.is_dir():
-        return [f"dataset.{key}={folder}: a file, where a folder is wanted: {_layout('FOLDER')}"]
+def _given(place: Place) -> str:
+    return f"dataset.{place.domain}={place.path}"
+
+
+def _source_labels(scans: Mapping[Place, Scan]) -> list[str]:
+    """Returns the classes of all sources, sorted."""
+    found = [scans[place].labels for place in scans if place.domain == "source"]
+    return sorted({label for labels in found for label in labels})
+
+
+def _class_problems(scans: Mapping[Place, Scan]) -> list[str]:
+    labels, problems = _source_labels(scans), []
+    for place, found in scans.items():
+        if place.domain == "target":
+            problems += [
+                f"{_given(place)}: label {label} is seen only in the target; "
+                f"the source has {', '.join(labels)}: rename or remove the folder"
+                for label in found.labels
+                if labels and label not in labels
+            ]
+        elif unlabelled := [image for image in found.images if image.label is None]:
+            problems.append(
+                f"{_given(place)}: {len(unlabelled)} images without a class folder "
+                f"(first {unlabelled[0].name}); wanted {_layout(place.path)}"
+            )
+        elif len(labels) == 1:
+            problems.append(
+                f"{_given(place)}: one class folder only ({labels[0]}); "
+                f"wanted {_layout(place.path)}"
+            )
+    return problems
+
+
+def _folder_problems(place: Place) -> list[str]:
+    given = _given(place)
+    if not place.path.exists():
+        return [f"{given}: no such folder"]
+    if not place.path.is_dir():
+        return [f"{given}: a file, where a folder is wanted: {_layout('FOLDER')}"]
     return []
 
 
-def _scan_problems(key: str, folder: Path, found: Scan) -> list[str]:
-    given = f"dataset.{key}={folder}"
+def _scan_problems(place: Place, found: Scan) -> list[str]:
+    given, folder = _given(place), place.path
     if found.odd:
         return [
             f"{given}: {', '.join(found.odd)} beside other folders; "

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tltool.data.readers.base import Reader, class_label, digest, tree_digest
+from tltool.data.readers.base import DOMAIN_NAME, Reader, class_label, digest, tree_digest
 from tltool.data.readers.hub import SPLITS, natural
+from tltool.data.readers.places import Place, listed, places, twice
 from tltool.data.readers.records import SUFFIXES, Row, column_names, read_rows
 from tltool.errors import UserError, did_you_mean
 
@@ -25,7 +26,8 @@ class TableFiles(Reader):
     some labels: those rows are unlabelled.
 
     Args:
-        source: File of the labelled domain (.csv, .jsonl or .parquet).
+        source: File of the labelled domain (.csv, .jsonl or .parquet); or several, as ``[A,B]``,
+            each a domain called like its file. The classes are those of all together.
         target: File of the other domain, whose labels are among the source's; or none.
         text: Column of the texts.
         image: Column of image paths, relative to the file; then texts are not read.
@@ -40,7 +42,7 @@ class TableFiles(Reader):
 
     def __init__(
         self,
-        source: str,
+        source: str | Sequence[str],
         target: str | None = None,
         text: str = "text",
         image: str | None = None,
@@ -60,10 +62,11 @@ class TableFiles(Reader):
 
     def problems(self) -> list[str]:
         """Returns files that are missing or no tables, and columns that they do not have."""
-        if not self.source:
+        if not listed(self.source):
             return [f"dataset.source is missing: dataset.source=FILE ({', '.join(SUFFIXES)})"]
-        problems = []
-        for domain, path in self._files().items():
+        files = self._files()
+        problems = twice("source", (one.path for one in files if one.domain == "source"))
+        for domain, path in [] if problems else [(one.domain, one.path) for one in files]:
             given = f"dataset.{domain}={path}"
             if not path.is_file():
                 what = "a folder, where a file is wanted" if path.is_dir() else "no such file"
@@ -79,18 +82,19 @@ class TableFiles(Reader):
 
     def fingerprint(self) -> str:
         """Returns a sha256 over the files and their names, the images they name, and all keys."""
-        files = {f"{domain}/{path.name}": path for domain, path in self._files().items()}
+        files = {f"{place.domain}/{_shown(place)}": place.path for place in self._files()}
         missing = []
         if self.image is not None:
-            for domain, path in self._files().items():
-                for row in read_rows(path, [self.image]):
+            for place in self._files():
+                for row in read_rows(place.path, [self.image]):
                     name = row.values.get(self.image, "")
-                    if (found := path.parent / name).is_file():
-                        files[f"{domain}/images/{name}"] = found
+                    if (found := place.path.parent / name).is_file():
+                        files[f"{place.key}/images/{name}"] = found
                     else:
                         missing.append(name)
         keys = (self.text, self.image, self.label, self.group, self.tasks, self.split)
-        return digest("table", tree_digest(files), missing, *keys)
+        names = [self._source_names()] if self._source_names() else []
+        return digest("table", tree_digest(files), missing, *keys, *names)
 
     def read(self) -> "Dataset":
         """Returns all rows; those that cannot be used say why. Classes are the source's, sorted.
@@ -100,26 +104,40 @@ class TableFiles(Reader):
         """
         if problems := self.problems():
             raise UserError(*problems)
-        source = self._examples("source", None)
+        files = self._files()
+        found = [
+            (place, self._examples(place, None)) for place in files if place.domain == "source"
+        ]
+        source = [one for _, examples in found for one in examples]
         classes = sorted({one.label for one in source if one.label}, key=natural)
         if len(classes) < 2:
             bad = [f"{one.name}: {one.problem}" for one in source if one.problem]
             raise UserError(
-                f"dataset.label={self.label}: two classes or more wanted, {self.source} has "
+                f"dataset.label={self.label}: two classes or more wanted, "
+                f"{' and '.join(listed(self.source))} {'have' if len(found) > 1 else 'has'} "
                 f"{classes[0] if classes else 'none'} in {len(source)} rows",
                 *bad[:FIRST],
                 *([f"and {len(bad) - FIRST} more bad rows"] if len(bad) > FIRST else []),
             )
-        target = self._examples("target", frozenset(classes)) if self.target else []
-        return self._table([*source, *target], classes, ["source"] * len(source))
+        found += [
+            (place, self._examples(place, frozenset(classes)))
+            for place in files
+            if place.domain == "target"
+        ]
+        return self._table(found, classes)
 
     def provenance(self) -> dict[str, str]:
         """Returns the files as absolute paths."""
-        return {domain: str(path.absolute()) for domain, path in self._files().items()}
+        return {place.key: str(place.path.absolute()) for place in self._files()}
 
-    def _files(self) -> dict[str, Path]:
-        named = {"source": self.source, "target": self.target}
-        return {domain: Path(name).expanduser() for domain, name in named.items() if name}
+    def _files(self) -> list[Place]:
+        return places(self.source, self.target)
+
+    def _source_names(self) -> list[str]:
+        """Returns what the sources are called, in their order; empty for a single one."""
+        names = [place.name for place in self._files() if place.name]
+        bare = [str(Path(name).with_suffix("")) for name in names]
+        return bare if len(set(bare)) == len(names) else names
 
     def _columns(self) -> dict[str, str]:
         """Returns the columns that are read, by what they are."""
@@ -151,20 +169,21 @@ class TableFiles(Reader):
                 problems.append(f"{given}: that is dataset.{content}, type another")
         return problems
 
-    def _examples(self, domain: str, classes: frozenset[str] | None) -> "list[Example]":
-        """Returns what the rows of a domain's file say.
+    def _examples(self, place: Place, classes: frozenset[str] | None) -> "list[Example]":
+        """Returns what the rows of a file say.
 
         Args:
-            domain: ``source`` or ``target``.
+            place: The file.
             classes: That there are; where they are to be found out, every row must have one.
         """
-        path, columns = self._files()[domain], self._columns()
-        known = set(column_names(path))
+        columns = self._columns()
+        known = set(column_names(place.path))
         read = [name for name in columns.values() if name in known]
-        return [self._example(path, row, columns, classes) for row in read_rows(path, read)]
+        rows = read_rows(place.path, read)
+        return [self._example(place, row, columns, classes) for row in rows]
 
     def _example(
-        self, path: Path, row: Row, columns: dict[str, str], classes: frozenset[str] | None
+        self, place: Place, row: Row, columns: dict[str, str], classes: frozenset[str] | None
     ) -> "Example":
         found = {key: row.values.get(name, "") for key, name in columns.items()}
         content, split = found[next(iter(columns))], found.get("split", "")
@@ -179,25 +198,27 @@ class TableFiles(Reader):
         elif not problem and split and split.lower() not in SPLITS:
             problem = f"split {split} is not train, val or test"
         return Example(
-            f"{path.name}:{row.line}",
+            f"{_shown(place)}:{row.line}",
             problem,
-            content if self.image is None else str(path.parent / content),
+            content if self.image is None else str(place.path.parent / content),
             "" if problem else found["label"],
             {} if problem else {key: found[key] for key in self._class_columns()},
             SPLITS.get(split.lower(), ""),
         )
 
     def _table(
-        self, examples: "list[Example]", classes: Sequence[str], source: list[str]
+        self, found: "list[tuple[Place, list[Example]]]", classes: Sequence[str]
     ) -> "Dataset":
         from datasets import Dataset, Features, Image, Value
 
+        examples = [one for _, some in found for one in some]
+        of_place = [place for place, some in found for _ in some]
         text, label = Value("string"), class_label(classes)
         features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
         numbers = {name: number for number, name in enumerate(classes)}
         columns = {
             "label": [numbers.get(one.label, -1) for one in examples],
-            "domain": source + ["target"] * (len(examples) - len(source)),
+            "domain": [place.domain for place in of_place],
             "split": [one.split for one in examples],
             "path": [one.name for one in examples],
             "problem": [one.problem for one in examples],
@@ -213,6 +234,10 @@ class TableFiles(Reader):
             features[key] = class_label(names)
             of = {name: number for number, name in enumerate(names)}
             columns[key] = [of.get(value, -1) for value in values]
+        if sources := self._source_names():
+            number_of = {place: n for n, place in enumerate(self._files()) if place.name}
+            columns[DOMAIN_NAME] = [number_of.get(place, -1) for place in of_place]
+            features[DOMAIN_NAME] = class_label(sources)
         return Dataset.from_dict(columns, features=Features(features))
 
 
@@ -235,6 +260,11 @@ class Example:
     label: str
     further: Mapping[str, str]
     split: str
+
+
+def _shown(place: Place) -> str:
+    """Returns the name of a file; with folders before it where several sources share that."""
+    return place.name or place.path.name
 
 
 def _line(error: Exception) -> str:
