@@ -92,7 +92,7 @@ def test_the_encoder_minimises_inverted_labels() -> None:
     strategy = found.strategy
     assert isinstance(strategy, ADDA)
     found.train()
-    strategy.source_encoder.eval()
+    strategy.source_encoder.eval()  # there is no dropout
     source = strategy.source_encoder(data["source"]["x"])
     target = found.net.features(data["target"]["x"])
     logits = strategy.discriminator.layers(torch.cat([source, target])).squeeze(1)
@@ -117,6 +117,19 @@ def test_the_encoder_minimises_inverted_labels() -> None:
     assert second == pytest.approx(inverted.item(), abs=1e-5)
     for a, b in zip(found_gradients, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_the_sources_encoder_drops_out_as_the_targets_does() -> None:
+    """Else its features are known by their lack of noise. Its BatchNorm keeps what it knows."""
+    found = learner(dropout=0.5)
+    strategy = found.strategy
+    assert isinstance(strategy, ADDA)
+    train(found, 1)
+    source, target = strategy.source_encoder.modules(), found.net.backbone.modules()
+    for ours, theirs in zip(source, target, strict=True):
+        assert ours.training == (theirs.training and not isinstance(ours, nn.BatchNorm1d))
+    x = batch()["source"]["x"]
+    assert not torch.equal(strategy.source_encoder(x), strategy.source_encoder(x))
 
 
 def test_the_first_stage_trains_the_classifier_on_the_source() -> None:

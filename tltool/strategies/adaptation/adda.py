@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tltool.backbones.base import Net
 from tltool.losses.adversarial import domain_loss
@@ -44,7 +45,8 @@ class ADDA(Strategy):
     Args:
         source_share: Part of the steps that stage 1 gets, in (0, 1).
         hidden: Width of the discriminator's two hidden layers.
-        encoder_lr: Rate of the target's encoder, times the optimiser's.
+        encoder_lr: Rate of the target's encoder, times the optimiser's; at the discriminator's
+            own rate it can lose the classes before it finds the source.
 
     References:
         [0] Tzeng et al., Adversarial discriminative domain adaptation, CVPR 2017. There the encoder
@@ -57,7 +59,7 @@ class ADDA(Strategy):
     manual: ClassVar[bool] = True
 
     def __init__(
-        self, source_share: float = 0.5, hidden: int = 1024, encoder_lr: float = 1.0
+        self, source_share: float = 0.5, hidden: int = 1024, encoder_lr: float = 0.3
     ) -> None:
         super().__init__()
         if not 0 < source_share < 1:
@@ -98,6 +100,7 @@ class ADDA(Strategy):
             losses = supervised(net, batch)
             minimise(losses.total)
             return losses
+        self._sample_source_encoder()
         with torch.no_grad():
             source = self.source_encoder(batch["source"]["x"])
         target = net.features(batch["target"]["x"])
@@ -106,9 +109,17 @@ class ADDA(Strategy):
         with frozen(self.discriminator):
             # With the source, so that its BatchNorm sees what it saw in the step before.
             _, seen = self.discriminator(source, target)
-        inverted = nn.functional.softplus(-seen).mean()
+        inverted = F.softplus(-seen).mean()
         minimise(inverted)
         return Losses({"domain": domain, "inverted": inverted}, {"domain_accuracy": accuracy})
+
+    def _sample_source_encoder(self) -> None:
+        """Lets the frozen encoder drop out what the target's does; its BatchNorm stays as it is.
+
+        Otherwise the discriminator tells the domains by the noise, which no encoder can take away.
+        """
+        for module in self.source_encoder.modules():
+            module.training = not isinstance(module, _BatchNorm)
 
     def diagnose(self, history: Sequence[Mapping[str, float]]) -> list[str]:
         """Warns when the discriminator's accuracy sits at a constant."""

@@ -38,7 +38,7 @@ class OSBP(PairStrategy):
     References:
         [0] Saito et al., Open set domain adaptation by backpropagation, ECCV 2018; there the
             gradient is reversed at full strength from the start.
-        [1] Transfer-Learning-Library, `osbp.py`.
+        [1] Transfer-Learning-Library, `osbp.py`, likewise; two more layers come before its head.
     """
 
     rejects: ClassVar[bool] = True

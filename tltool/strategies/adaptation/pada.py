@@ -41,7 +41,8 @@ class PADA(PairStrategy):
         [0] Cao et al., Partial adversarial domain adaptation, ECCV 2018. There q is the mean over
             the whole target, computed anew every so many steps; here it follows the batches, as
             they are in training.
-        [1] Transfer-Learning-Library, `pada.py`; there weights have mean 1 in place of maximum 1.
+        [1] Transfer-Learning-Library, `pada.py`; there q is of a softmax sharpened by a temperature
+            of 0.1, and the target weighs in the domain loss as much as the source's batch does.
     """
 
     limit: ClassVar[Mapping[str, Any]] = {
