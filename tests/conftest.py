@@ -111,6 +111,7 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     root, rng = tmp_path_factory.mktemp("reviews"), np.random.default_rng(0)
     words = ("jazz", "wool", "kayak", "mummy", "bebop", "fifth")
     filler = {"source": ("a", "the", "and", "is"), "target": ("one", "that", "or", "seems")}
+    filler["other"] = ("such", "as", "by", "was")  # a second source, for those who want one
     for domain, fill in filler.items():
         with (root / f"{domain}.csv").open("w", newline="") as file:
             table = csv.writer(file)
@@ -118,7 +119,7 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             for i, word in enumerate(words * 11):
                 text = " ".join([*rng.choice(fill, rng.integers(1, 4)), word, word])
                 table.writerow((text, word, "ab"[i % 2], "train" if i < 48 else "test"))
-    files = [f"dataset.{domain}={root / domain}.csv" for domain in filler]
+    files = [f"dataset.{domain}={root / domain}.csv" for domain in ("source", "target")]
     return ["dataset=table", *files, "dataset.split=split", "backbone=bert_tiny"]
 
 

@@ -28,6 +28,7 @@ MORE = {
                  "strategy.way=2", "strategy.query=2"],
     "heads": ["dataset.tasks=[label,group]"],
     "group": ["dataset.group=group"],
+    "sources": ["dataset.source=[{folder}/source.csv,{folder}/other.csv]"],
 }  # fmt: skip
 Go = Callable[..., dict[str, Any]]
 
@@ -35,7 +36,9 @@ Go = Callable[..., dict[str, Any]]
 @pytest.fixture
 def go(reviews: list[str]) -> Go:
     def call(path: Path, *given: str) -> dict[str, Any]:
-        resolved = resolve([*reviews, "experiment=smoke", "hardware=cpu", *given])
+        folder = Path(reviews[1].partition("=")[2]).parent
+        more = [one.replace("{folder}", str(folder)) for one in given]
+        resolved = resolve([*reviews, "experiment=smoke", "hardware=cpu", *more])
         return execute(resolved, path, ["tltool", "train"], Console(quiet=True))
 
     return call

@@ -12,7 +12,7 @@ from tltool.data.readers.base import (
     package_file,
     versions,
 )
-from tltool.data.readers.places import listed, twice
+from tltool.data.readers.places import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,8 @@ class Digits(Reader):
             for key, value in given
             if value not in FILES
         ]
-        problems += twice("source", self.sources)
+        if len(set(self.sources)) < len(self.sources):
+            problems.append(f"dataset.source=[{','.join(self.sources)}] names a set twice")
         if self.target in self.sources:
             other = [name for name in FILES if name not in self.sources]
             problems.append(

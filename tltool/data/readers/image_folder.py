@@ -82,7 +82,7 @@ class ImageFolder(Reader):
             return [f"dataset.source is missing: dataset.source=FOLDER, with {_layout('FOLDER')}"]
         scans: dict[Place, Scan] = {}
         found = self._places()
-        problems = twice("source", (one.path for one in found if one.domain == "source"))
+        problems = twice(found)
         for place in [] if problems else found:
             wrong = _folder_problems(place)
             if not wrong:

@@ -1,7 +1,7 @@
 """Where the examples of each domain lie, and what a source is called where there are several."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,10 +54,14 @@ def tails(paths: Sequence[Path]) -> list[str]:
     return found
 
 
-def twice(key: str, items: Iterable[object]) -> list[str]:
-    """Returns a line for each item that is there more than once."""
-    seen = list(items)
-    repeated = dict.fromkeys(item for item in seen if seen.count(item) > 1)
-    return [
-        f"dataset.{key} names {item} {seen.count(item)} times: once is enough" for item in repeated
-    ]
+def twice(found: Sequence[Place]) -> list[str]:
+    """Returns a line for each place that is given as two of several domains."""
+    named = [place for place in found if place.name]
+    seen: dict[str, Place] = {}
+    problems = []
+    for place in found if named else ():
+        before = seen.setdefault(os.path.abspath(place.path), place)
+        if before is not place:
+            also = "twice" if place.name else "and dataset.target too"
+            problems.append(f"dataset.source names {before.path} {also}: leave one of them out")
+    return problems

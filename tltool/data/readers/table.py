@@ -65,7 +65,7 @@ class TableFiles(Reader):
         if not listed(self.source):
             return [f"dataset.source is missing: dataset.source=FILE ({', '.join(SUFFIXES)})"]
         files = self._files()
-        problems = twice("source", (one.path for one in files if one.domain == "source"))
+        problems = twice(files)
         for domain, path in [] if problems else [(one.domain, one.path) for one in files]:
             given = f"dataset.{domain}={path}"
             if not path.is_file():
