@@ -61,7 +61,12 @@ class DataModule(pl.LightningDataModule):
         self.steps = range(self.first + steps.start, self.first + steps.stop)
 
     def examples(
-        self, name: str, options: Mapping[str, Any], device: Any, role: str | None = None
+        self,
+        name: str,
+        options: Mapping[str, Any],
+        device: Any,
+        role: str | None = None,
+        shuffled: bool = False,
     ) -> Iterator[Any]:
         """Yields the training examples of a feed's role once, in their order, unchanged.
 
@@ -72,11 +77,14 @@ class DataModule(pl.LightningDataModule):
             options: Of the feed.
             device: Where to.
             role: The feed's first one by default.
+            shuffled: In an order drawn by the seed in place of their own.
         """
         feed = self.feed(name, options)
         pools = feed.pools()
         role = role or next(iter(pools))
         rows = np.unique(pools[role])
+        if shuffled:
+            rows = np.random.default_rng(self.seed).permutation(rows)
         for start in range(0, len(rows), self.eval_batch_size):
             batch = feed.part(role, rows[start : start + self.eval_batch_size])
             yield self._prepare(to_device(batch, device), training=False)

@@ -59,11 +59,12 @@ class TrainingExamples:
     parts: Parts
     stage: Stage
 
-    def examples(self, role: str | None = None) -> Iterator[Batch]:
+    def examples(self, role: str | None = None, shuffled: bool = False) -> Iterator[Batch]:
         """Yields the training examples of the stage's feed once, of its first role or another."""
         name = self.stage.feed or self.parts.model.strategy.feed
         device = self.parts.model.hardware.device
-        return self.parts.datamodule.examples(name, self.stage.options, device, role)
+        options = self.stage.options
+        return self.parts.datamodule.examples(name, options, device, role, shuffled)
 
 
 def fit(

@@ -92,11 +92,13 @@ class Stage:
 class StageData(Protocol):
     """The training examples of a stage, for what is fitted or measured rather than trained."""
 
-    def examples(self, role: str | None = None) -> Iterator[Batch]:
+    def examples(self, role: str | None = None, shuffled: bool = False) -> Iterator[Batch]:
         """Yields each once, in a fixed order, unaugmented, on the device: ``{x, y, ...}``.
 
         Args:
             role: Of the feed, such as ``target`` (``{x, index}``); its first one by default.
+            shuffled: In an order drawn by the seed. Folders are read class by class, and some
+                figures of a batch are wrong where it holds one class.
         """
 
 
@@ -113,6 +115,7 @@ class Strategy(nn.Module):
         uses_target_labels: It learns from them: a bound for others, and no method.
         needs_group: It learns from the protected group, which the dataset must name.
         needs_sources: It learns from what sets several named sources apart.
+        needs_batch_norm: Its `build` refuses a network without BatchNorm.
         regression: It also learns labels that are numbers.
         rejects: What it predicts has one column more than there are classes: none of them.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
@@ -130,6 +133,7 @@ class Strategy(nn.Module):
     uses_target_labels: ClassVar[bool] = False
     needs_group: ClassVar[bool] = False
     needs_sources: ClassVar[bool] = False
+    needs_batch_norm: ClassVar[bool] = False
     regression: ClassVar[bool] = False
     rejects: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
