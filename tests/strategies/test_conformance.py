@@ -168,7 +168,8 @@ def test_every_trained_tensor_gets_a_gradient(strategy: str, parts: Parts) -> No
     trained = {id(p) for group in groups for p in group["params"]}
     for name, parameter in learner.named_parameters():
         if id(parameter) not in trained:
-            assert torch.equal(parameter, before[name]), f"{name} moved and is not trained"
+            if name.startswith("net.") or parameter.requires_grad:  # a teacher moves otherwise
+                assert torch.equal(parameter, before[name]), f"{name} moved and is not trained"
         elif parameter.ndim > 1:  # a bias before BatchNorm has, rightly, a gradient of zero
             assert not torch.equal(parameter, before[name]), f"{name} gets no gradient"
 

@@ -106,11 +106,11 @@ class SHOT(Strategy):
         self.pseudo_labels[torch.cat(index)] = labels
 
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:
-        """Returns ``classification``, or ``entropy``, ``diversity`` and ``pseudo_label``."""
+        """Returns the term ``smoothed``, or ``entropy``, ``diversity`` and ``pseudo_label``."""
         logits = net(batch["x"])
         if self.stage == 0:
             loss = F.cross_entropy(logits, batch["y"], label_smoothing=self.smoothing)
-            return Losses({"classification": loss}, label_metrics(logits, batch["y"]))
+            return Losses({"smoothed": loss}, label_metrics(logits, batch["y"]))
         marginal = marginal_entropy(logits)
         labels = self.pseudo_labels[batch["index"]]
         return Losses(
