@@ -50,6 +50,15 @@ def test_the_examples_of_a_feed_come_once_in_order_and_unchanged():
     torch.testing.assert_close(x, data.table.x[12:] / 255)
 
 
+def test_examples_come_shuffled_on_demand_and_the_same_way_every_time():
+    data, orders = module(), []
+    for _ in range(2):
+        batches = data.examples("plain", {"domain": "target"}, torch.device("cpu"), shuffled=True)
+        orders.append(torch.cat([batch["index"] for batch in batches]).tolist())
+    assert orders[0] == orders[1] != sorted(orders[0])
+    assert sorted(orders[0]) == list(range(12, 20))
+
+
 def test_every_x_of_a_batch_is_prepared_and_nothing_else():
     data = module()
     raw = Pair(data.table, 4, seed=5)[0]

@@ -115,6 +115,7 @@ class Strategy(nn.Module):
         uses_target_labels: It learns from them: a bound for others, and no method.
         needs_group: It learns from the protected group, which the dataset must name.
         needs_sources: It learns from what sets several named sources apart.
+        needs_batch_norm: Its `build` refuses a network without BatchNorm.
         regression: It also learns labels that are numbers.
         rejects: What it predicts has one column more than there are classes: none of them.
         limit: Options under which it trains as ``limit_of`` does; ``None`` where there are none.
@@ -132,6 +133,7 @@ class Strategy(nn.Module):
     uses_target_labels: ClassVar[bool] = False
     needs_group: ClassVar[bool] = False
     needs_sources: ClassVar[bool] = False
+    needs_batch_norm: ClassVar[bool] = False
     regression: ClassVar[bool] = False
     rejects: ClassVar[bool] = False
     limit: ClassVar[Mapping[str, Any] | None] = None
