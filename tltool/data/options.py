@@ -31,6 +31,9 @@ class DataOptions:
         labels_per_class: Learn from so many labelled source training images of each class (``20``)
             or from such a part of each (``10%``), drawn by `seed` and the same for every strategy;
             the others are left out and counted. Validation images are held out of those drawn.
+        source_classes: For study: leave out all source images but those of the classes so named,
+            ``[cat,dog]``. The target's images of the others are then of no class of the source.
+        target_classes: The same of the target, which then also loses its unlabelled images.
         contexts: Part the source's classes into so many contexts, learned one after the other.
         scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
             same question as in all others (``domain``); to tell all classes (``class``).
@@ -51,6 +54,8 @@ class DataOptions:
     split_seed: int = 0
     split_by: Literal["example", "class"] = "example"
     labels_per_class: int | str | None = None
+    source_classes: tuple[str | int, ...] | None = None
+    target_classes: tuple[str | int, ...] | None = None
     contexts: int | None = None
     scenario: Literal["task", "domain", "class"] = "class"
     on_error: Literal["raise", "skip"] = "raise"

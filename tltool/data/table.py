@@ -61,7 +61,8 @@ class Table:
 
     Args:
         x: Inputs of N examples: uint8 images ``(N, C, H, W)``, features ``(N, D)``, or texts.
-        y: Labels ``(N,)``, int64; -1 where there is none.
+        y: Labels ``(N,)``, int64; -1 where there is none, and C, the number of classes, where a
+            target example is of a class that the source lacks.
         rows: Row numbers of each (domain, split), such as ``("target", "test")``.
         class_names: Names in the order of the labels.
         columns: ``group``, and ``task:NAME`` for the labels of further tasks.
@@ -93,3 +94,11 @@ class Table:
         """Returns the rows of a (domain, split) that have a label; empty where there are none."""
         rows = self.rows.get((domain, split), np.empty(0, np.int64))
         return rows[self.y.numpy()[rows] >= 0]
+
+    def lessons(self, domain: str) -> NDArray[np.int64]:
+        """Returns the training rows whose labels are learned from in a domain's name.
+
+        A class that the source lacks is not learned, whatever is known of it.
+        """
+        rows = self.labelled(domain, "train")
+        return rows[self.y.numpy()[rows] < len(self.class_names)]

@@ -49,7 +49,7 @@ class Predictions:
         predicted: Predicted classes ``(N,)``.
         scores: Probability of the predicted class ``(N,)``, in [0, 1].
         confusion: Counts ``(C, C)``; rows are true classes.
-        class_names: C names, where they are not those of the label.
+        class_names: C names, where they may not be those of the label.
     """
 
     labels: NDArray[np.int64]

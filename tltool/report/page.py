@@ -20,7 +20,7 @@ class Embedding:
 
     Args:
         points: (N, 2).
-        labels: (N,), class indices.
+        labels: (N,), class indices, or -1.
         domains: (N,), ``"source"`` or ``"target"``.
 
     Raises:
@@ -121,6 +121,7 @@ def _render(content: ReportContent) -> str:
         headlines=list(_headlines(results)),
         verdicts=wording.verdicts(results),
         selection=wording.selection_sentence(results),
+        label_sets=wording.label_sets(results),
         warnings=results.get("warnings", []),
         strategies=[results.get("strategy", "this run"), *results.get("controls", {})],
         metrics=wording.metric_rows(results),

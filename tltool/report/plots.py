@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tltool.report.drawing import (
     BLUE,
+    GREY,
     INK,
     LINES,
     MAX_NAMED,
@@ -90,7 +91,7 @@ def embedding_plots(
 
     Args:
         points: (N, 2).
-        labels: (N,), class indices.
+        labels: (N,), class indices; grey where they are of no class, as -1.
         domains: (N,) of ``source`` and ``target``.
         names: Names of the classes.
     """
@@ -108,7 +109,9 @@ def embedding_plots(
     if len(names) <= MAX_NAMED:
         legend += tuple(Key(name, palette[i], "square") for i, name in enumerate(names))
         note = ""
-    by_class = np.array([palette[label] for label in labels])
+        if ((labels < 0) | (labels >= len(names))).any():
+            legend += (Key("no label", GREY, "square"),)
+    by_class = np.array([palette[i] if 0 <= i < len(names) else GREY for i in labels])
     svg = _scatter(points, by_class, domains, "class")
     return first, Plot("Coloured by class", svg, legend, note)
 

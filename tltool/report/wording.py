@@ -1,6 +1,6 @@
 """Figures and findings in words, the same on the page and in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Any]  # the contents of results.json
@@ -11,6 +11,7 @@ VERDICTS = {
     "negative": "{} hurt",
 }
 NO_VALUE = "-"
+NAMED = 10  # classes named in a sentence
 
 
 def percent(fraction: float) -> str:
@@ -27,7 +28,8 @@ def metric(name: str, value: float | None) -> str:
 
 def is_fraction(name: str) -> bool:
     """Whether a metric is shown in percent."""
-    return "accuracy" in name.rpartition("/")[2]
+    last = name.rpartition("/")[2]
+    return "accuracy" in last or last == "hos"
 
 
 def spread(name: str, mean: float | None, sd: float | None, difference: bool = False) -> str:
@@ -119,6 +121,43 @@ def selection_sentence(results: Results) -> str:
     if rule == "oracle":
         return f"{words}; target labels were used, so the target figures are an upper bound"
     return f"{words}; target labels were not used"
+
+
+def label_sets(results: Results) -> list[str]:
+    """Says how the classes of source and target differ, and what is made for that.
+
+    Args:
+        results: With ``label_sets`` {``classes`` of the source, ``missing_in_target`` and
+            ``only_in_target`` by name, ``unlabelled`` target examples, and whether the strategy
+            ``rejects``}, where the target has labels.
+
+    Returns:
+        No line, one, or one for either difference.
+    """
+    sets, lines = results.get("label_sets"), []
+    if not sets:
+        return []
+    # What an example without a label is of is not known: there may be more, or all of them.
+    target = "the labelled part of the target" if sets["unlabelled"] else "the target"
+    if missing := sets["missing_in_target"]:
+        of = f"{len(missing)} of {sets['classes']} classes: {_some(missing)}"
+        lines.append(f"{target} lacks {of}{_made_for('pada', results)}")
+    if strangers := sets["only_in_target"]:
+        number = "a class" if len(strangers) == 1 else f"{len(strangers)} classes"
+        line = f"{target} adds {number}: {_some(strangers)}{_made_for('osbp', results)}"
+        if not sets["rejects"]:
+            line += f"; {results['strategy']} rejects nothing, and gets those examples wrong"
+        lines.append(line)
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _made_for(name: str, results: Results) -> str:
+    return "" if results.get("strategy") == name else f"; strategy={name} is made for this"
 
 
 def duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from tltool.config.instantiate import check_needs
 from tltool.data.readers import checked_reader
 from tltool.data.store import as_inputs
 from tltool.errors import UserError
+from tltool.evaluation.domains import UNKNOWN
 from tltool.run.build import build
 from tltool.run.console import tracked
 from tltool.run.examples import Examples, examples_at
@@ -90,7 +91,7 @@ def _predict(model: Model, spec: DataSpec, examples: Examples, some: slice) -> l
         logits = model.learner.predict_tasks(x)
     rows = [{examples.column: name} for name in names]
     for task, of_task in logits.items():
-        classes = spec.tasks.get(task, spec.class_names)
+        classes = (*spec.tasks.get(task, spec.class_names), UNKNOWN)  # where it rejects
         suffix = f"_{task}" if len(logits) > 1 else ""
         scores, predicted = of_task.softmax(dim=1).cpu().max(dim=1)
         for row, label, score in zip(rows, predicted.tolist(), scores.tolist(), strict=True):

@@ -1,7 +1,7 @@
 """From a resolved configuration to everything that a run needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,12 @@ from tltool.config.instantiate import instantiate_shared
 from tltool.config.options import options as options_of
 from tltool.config.signature import class_attribute
 from tltool.data.cache import Arrays, load_arrays
+from tltool.data.classes import LabelSets, classes_of
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
 from tltool.data.labels import draw_labels
 from tltool.data.options import DataOptions
-from tltool.data.readers.base import Reader
+from tltool.data.readers.base import ONLY_IN_TARGET, Reader
 from tltool.data.splits import assign_splits, hold_out_validation
 from tltool.data.table import GROUP, Column, Table
 from tltool.errors import UserError
@@ -29,7 +30,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Parts:
-    """Model and data of one run."""
+    """Model and data of one run.
+
+    Args:
+        config: Resolved and validated.
+        model: What is trained.
+        reader: Of the data.
+        arrays: What it read.
+        table: The examples, split.
+        spec: What a strategy may know of them.
+        datamodule: Serves them.
+        label_sets: How the classes of source and target differ; for reporting.
+    """
 
     config: Mapping[str, Any]
     model: Model
@@ -38,6 +50,7 @@ class Parts:
     table: Table
     spec: DataSpec
     datamodule: DataModule
+    label_sets: LabelSets | None = None
 
 
 def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None = None) -> Parts:
@@ -66,10 +79,16 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         cache=options.cache,
         progress=decoding,
     )
-    splits = assign_splits(
-        arrays.labels,
-        arrays.domains,
-        arrays.splits,
+    classes = classes_of(arrays, options.source_classes, options.target_classes)
+    columns = {name: one for name, one in arrays.columns.items() if name != ONLY_IN_TARGET}
+    arrays = replace(
+        arrays, labels=classes.labels, class_names=list(classes.names), columns=columns
+    )
+    splits = np.full(arrays.splits.shape, "", dtype="<U5")  # of what is left out, too
+    splits[classes.kept] = assign_splits(
+        arrays.labels[classes.kept],
+        arrays.domains[classes.kept],
+        arrays.splits[classes.kept],
         options.test_fraction,
         options.split_seed,
         options.split_by == "class",
@@ -82,7 +101,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     datamodule = DataModule(
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )
-    return Parts(config, model, reader, arrays, table, spec, datamodule)
+    return Parts(config, model, reader, arrays, table, spec, datamodule, classes.sets)
 
 
 def same_modality(reader: Reader, config: Mapping[str, Any]) -> None:
@@ -107,6 +126,7 @@ def _table(
         (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
         for domain in np.unique(arrays.domains)
         for split in np.unique(splits[arrays.domains == domain])
+        if split
     }
     if options.labels_per_class is not None:
         train, names = rows["source", "train"], tuple(arrays.class_names)
@@ -168,7 +188,7 @@ def _group_counts(table: Table, group: Column) -> tuple[tuple[int, ...], ...]:
 def counts(parts: Parts) -> dict[str, int]:
     """Returns how many examples each domain's splits have, and how many parameters there are."""
     examples = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
-    # In no split: dataset.labels_per_class asks for fewer than there are.
+    # In no split: dataset.labels_per_class and the like ask for fewer than there are.
     if left_out := len(parts.table.y) - sum(len(rows) for rows in parts.table.rows.values()):
         examples["left_out_examples"] = left_out
     strategy, net = parts.model.strategy, parts.model.net

@@ -15,6 +15,7 @@ from tltool.config.instantiate import instantiate
 from tltool.data.readers import checked_reader
 from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
+from tltool.report import wording
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts, build, counts
 from tltool.run.checkpoint import Checkpoint, load_checkpoint
@@ -45,6 +46,7 @@ class Run:
         command: What was typed.
         console: Where progress is shown.
         signals: What may end it.
+        control: It is a control of another run, which has said what there is to say of the data.
     """
 
     resolved: Resolved
@@ -52,6 +54,7 @@ class Run:
     command: Sequence[str]
     console: Console
     signals: Signals
+    control: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -119,6 +122,9 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
         _same_data(run.folder, parts)
     record.add_parts(parts)
     save_split(run.folder, parts)
+    if not run.control:
+        for line in wording.label_sets(_head(run, "running") | _of_labels(parts)):
+            run.console.print(line)
     plan, evaluation = budgets(parts), evaluation_of(parts)
     selection = Selection(**(checkpoint.selection or {"rule": run.config["selection"]}))
     history = History(
@@ -166,6 +172,7 @@ def _evaluate(
             "metrics": scores.metrics | forgetting(parts),
             "grids": [asdict(grid) for grid in scores.grids],
             "counts": counts(parts),
+            **_of_labels(parts),
             "timing": {
                 "fit_s": round(checkpoint.fit_seconds, 3),
                 "examples_per_s": round(examples / max(checkpoint.fit_seconds, 1e-9), 1),
@@ -180,7 +187,15 @@ def _evaluate(
 
 
 def _again(run: Run, resolved: Resolved, path: Path) -> dict[str, Any]:
-    return execute_run(replace(run, resolved=resolved, folder=RunFolder(path)))
+    return execute_run(replace(run, resolved=resolved, folder=RunFolder(path), control=True))
+
+
+def _of_labels(parts: Parts) -> dict[str, Any]:
+    """Returns what results.json says of the labels that the data have."""
+    if parts.label_sets is None:
+        return {}
+    rejects = parts.model.strategy.rejects
+    return {"label_sets": {**asdict(parts.label_sets), "rejects": rejects}}
 
 
 def _head(run: Run, status: str) -> dict[str, Any]:

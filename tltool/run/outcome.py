@@ -61,9 +61,9 @@ def save_split(folder: RunFolder, parts: Parts) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("domain", "split", "path"))
-    left_out = ("source", "left out")
-    rows = ((*of_row.get(i, left_out), path) for i, path in enumerate(parts.arrays.paths))
-    writer.writerows(rows)
+    for i, path in enumerate(parts.arrays.paths):
+        domain, split = of_row.get(i) or (parts.arrays.domains[i], "left out")
+        writer.writerow((domain, split, path))
     folder.write_text("splits.csv", text.getvalue())
 
 

@@ -9,6 +9,7 @@ import torch
 from tltool.config.compose import Resolved, defaults
 from tltool.config.difference import difference
 from tltool.evaluation.base import Scores
+from tltool.evaluation.domains import UNKNOWN
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
 from tltool.run.build import Parts
@@ -28,16 +29,19 @@ def write_run_report(
     """Writes report.html into the run folder."""
     if not folder.writes:
         return
+    closed = parts.spec.class_names
+    shown = {
+        split: (predicted.confusion, predicted.class_names or closed)
+        for split, predicted in scores.predictions.items()
+    }
+    opened = (*closed, UNKNOWN)
+    names = opened if any(of == opened for _, of in shown.values()) else closed
     content = ReportContent(
         title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
         results=dict(results),
         history=[dict(row) for row in history],
-        confusion={
-            split: predicted.confusion
-            for split, predicted in scores.predictions.items()
-            if predicted.class_names in (None, parts.spec.class_names)
-        },
-        class_names=list(parts.spec.class_names),
+        confusion={split: counts for split, (counts, of) in shown.items() if of == names},
+        class_names=list(names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),
         record=folder.read_json("record.json"),

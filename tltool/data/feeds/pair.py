@@ -52,7 +52,7 @@ class Pair(Feed):
                 "type dataset.target=FOLDER, or a dataset with two domains (`tltool list dataset`)"
             )
         return {
-            "source": self.table.labelled("source", "train"),
+            "source": self.table.lessons("source"),
             "target": self.table.rows["target", "train"],
         }
 

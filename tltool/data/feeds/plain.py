@@ -42,7 +42,7 @@ class Plain(Feed):
         Raises:
             UserError: There are none.
         """
-        rows = self.table.labelled(self.domain, "train")
+        rows = self.table.lessons(self.domain)
         if len(rows) == 0:
             raise UserError(
                 f"this strategy learns from labels of the {self.domain}, and the dataset has none: "

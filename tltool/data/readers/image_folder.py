@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tltool.data.readers.base import Reader, digest, make_table, tree_digest
+from tltool.data.readers.base import (
+    Reader,
+    digest,
+    make_table,
+    nothing_in_common,
+    numbers_of,
+    tree_digest,
+)
 from tltool.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,12 +69,13 @@ class ImageFolder(Reader):
     """Your own images: a folder for each domain, in it a folder for each class.
 
     Each is ``class/image``, or ``train|val|test/class/image`` where a split exists. The target may
-    also hold images without class folders: then they are unlabelled. Hidden files, and files that
-    are no images by extension, are passed over; folders inside a class folder belong to it.
+    also hold images without class folders: then they are unlabelled. It may lack classes of the
+    source, and have others. Hidden files, and files that are no images by extension, are passed
+    over; folders inside a class folder belong to it.
 
     Args:
         source: Folder of the labelled domain.
-        target: Folder of the other domain, whose classes are among the source's; or none.
+        target: Folder of the other domain, or none.
     """
 
     def __init__(self, source: str, target: str | None = None) -> None:
@@ -75,7 +83,7 @@ class ImageFolder(Reader):
         self.target = target
 
     def problems(self) -> list[str]:
-        """Returns missing paths, wrong layouts, empty class folders, labels only in the target."""
+        """Returns missing paths, wrong layouts, empty class folders, classes that have no match."""
         if not self.source:
             return [f"dataset.source is missing: dataset.source=FOLDER, with {_layout('FOLDER')}"]
         scans: dict[str, Scan] = {}
@@ -112,15 +120,16 @@ class ImageFolder(Reader):
             raise UserError(*problems)
         scans = {domain: scan(folder) for domain, folder in self._folders().items()}
         classes = scans["source"].labels
-        index = {name: number for number, name in enumerate(classes)}
         rows = [(domain, image) for domain in scans for image in scans[domain].images]
+        labels = [image.label for _, image in rows]
         return make_table(
             images=[str(image.path) for _, image in rows],
-            labels=[-1 if image.label is None else index[image.label] for _, image in rows],
+            labels=numbers_of(labels, classes),
             domains=[domain for domain, _ in rows],
             splits=[image.split for _, image in rows],
             paths=[image.name for _, image in rows],
             class_names=classes,
+            strangers=["" if label is None or label in classes else label for label in labels],
         )
 
     def provenance(self) -> dict[str, str]:
@@ -146,12 +155,8 @@ class ImageFolder(Reader):
                 f"dataset.source={self.source}: one class folder only ({labels[0]}); {wanted}"
             )
         if labels and "target" in scans:
-            problems += [
-                f"dataset.target={self.target}: label {label} is seen only in the target; "
-                f"the source has {', '.join(labels)}: rename or remove the folder"
-                for label in scans["target"].labels
-                if label not in labels
-            ]
+            if problem := nothing_in_common(labels, scans["target"].labels):
+                problems.append(f"dataset.target={self.target}: {problem}")
         return problems
 
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tltool.data.readers.base import Reader, class_label, digest, tree_digest
+from tltool.data.readers.base import (
+    ONLY_IN_TARGET,
+    Reader,
+    class_label,
+    digest,
+    nothing_in_common,
+    numbers_of,
+    tree_digest,
+)
 from tltool.data.readers.hub import SPLITS, natural
 from tltool.data.readers.records import SUFFIXES, Row, column_names, read_rows
 from tltool.errors import UserError, did_you_mean
@@ -15,18 +23,17 @@ if TYPE_CHECKING:
 
 TASK = "task:"  # what the name of a column with a task's labels begins with, see `Reader.read`
 FIRST = 3  # bad rows named where what is left is of no use
-NAMED = 10  # classes of the source named beside a label that is none of them
 
 
 class TableFiles(Reader):
     """Your own texts, or images that a table names: a CSV, Parquet or JSON-lines file each domain.
 
     The first line of a CSV file names the columns. The target may lack the column of labels, or
-    some labels: those rows are unlabelled.
+    some labels: those rows are unlabelled. It may lack classes of the source, and have others.
 
     Args:
         source: File of the labelled domain (.csv, .jsonl or .parquet).
-        target: File of the other domain, whose labels are among the source's; or none.
+        target: File of the other domain, or none.
         text: Column of the texts.
         image: Column of image paths, relative to the file; then texts are not read.
         label: Column of the classes.
@@ -96,11 +103,11 @@ class TableFiles(Reader):
         """Returns all rows; those that cannot be used say why. Classes are the source's, sorted.
 
         Raises:
-            UserError: As `check`, or the source has fewer than two classes.
+            UserError: As `check`; the source has fewer than two classes, or none of the target's.
         """
         if problems := self.problems():
             raise UserError(*problems)
-        source = self._examples("source", None)
+        source = self._examples("source")
         classes = sorted({one.label for one in source if one.label}, key=natural)
         if len(classes) < 2:
             bad = [f"{one.name}: {one.problem}" for one in source if one.problem]
@@ -110,7 +117,10 @@ class TableFiles(Reader):
                 *bad[:FIRST],
                 *([f"and {len(bad) - FIRST} more bad rows"] if len(bad) > FIRST else []),
             )
-        target = self._examples("target", frozenset(classes)) if self.target else []
+        target = self._examples("target") if self.target else []
+        theirs = sorted({one.label for one in target if one.label}, key=natural)
+        if problem := nothing_in_common(classes, theirs):
+            raise UserError(f"dataset.target={self.target}: {problem}")
         return self._table([*source, *target], classes, ["source"] * len(source))
 
     def provenance(self) -> dict[str, str]:
@@ -151,31 +161,22 @@ class TableFiles(Reader):
                 problems.append(f"{given}: that is dataset.{content}, type another")
         return problems
 
-    def _examples(self, domain: str, classes: frozenset[str] | None) -> "list[Example]":
-        """Returns what the rows of a domain's file say.
-
-        Args:
-            domain: ``source`` or ``target``.
-            classes: That there are; where they are to be found out, every row must have one.
-        """
+    def _examples(self, domain: str) -> "list[Example]":
+        """Returns what the rows of a domain's file say; every row of the source has a label."""
         path, columns = self._files()[domain], self._columns()
         known = set(column_names(path))
         read = [name for name in columns.values() if name in known]
-        return [self._example(path, row, columns, classes) for row in read_rows(path, read)]
+        labelled = domain == "source"
+        return [self._example(path, row, columns, labelled) for row in read_rows(path, read)]
 
-    def _example(
-        self, path: Path, row: Row, columns: dict[str, str], classes: frozenset[str] | None
-    ) -> "Example":
+    def _example(self, path: Path, row: Row, columns: dict[str, str], labelled: bool) -> "Example":
         found = {key: row.values.get(name, "") for key, name in columns.items()}
         content, split = found[next(iter(columns))], found.get("split", "")
         problem = row.problem
         if not problem and not content:
             problem = f"no {next(iter(columns))}"
-        elif not problem and classes is None and not found["label"]:
+        elif not problem and labelled and not found["label"]:
             problem = "no label"
-        elif not problem and classes is not None and found["label"] not in classes | {""}:
-            problem = f"label {found['label']} is not in the source, which has "
-            problem += ", ".join(sorted(classes, key=natural)[:NAMED])
         elif not problem and split and split.lower() not in SPLITS:
             problem = f"split {split} is not train, val or test"
         return Example(
@@ -194,9 +195,8 @@ class TableFiles(Reader):
 
         text, label = Value("string"), class_label(classes)
         features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
-        numbers = {name: number for number, name in enumerate(classes)}
         columns = {
-            "label": [numbers.get(one.label, -1) for one in examples],
+            "label": numbers_of([one.label for one in examples], classes),
             "domain": source + ["target"] * (len(examples) - len(source)),
             "split": [one.split for one in examples],
             "path": [one.name for one in examples],
@@ -207,12 +207,15 @@ class TableFiles(Reader):
         else:
             files = [{"bytes": None, "path": one.content} for one in examples]
             features["image"], columns["image"] = Image(), files
-        for key in self._class_columns():
-            values = [one.further.get(key, "") for one in examples]
+        further = {
+            key: [one.further.get(key, "") for one in examples] for key in self._class_columns()
+        }
+        strangers = ["" if one.label in classes else one.label for one in examples]
+        if any(strangers):
+            further[ONLY_IN_TARGET] = strangers
+        for key, values in further.items():
             names = sorted(set(values) - {""}, key=natural)
-            features[key] = class_label(names)
-            of = {name: number for number, name in enumerate(names)}
-            columns[key] = [of.get(value, -1) for value in values]
+            features[key], columns[key] = class_label(names), numbers_of(values, names)
         return Dataset.from_dict(columns, features=Features(features))
 
 
