@@ -31,6 +31,12 @@ class DataOptions:
         labels_per_class: Learn from so many labelled source training images of each class (``20``)
             or from such a part of each (``10%``), drawn by `seed` and the same for every strategy;
             the others are left out and counted. Validation images are held out of those drawn.
+        target_labels: Semi-supervised adaptation: learn also from the labels of so many training
+            images of each class of the target (``5``), or of such a part of each (``10%``), drawn
+            by `seed`. They stand beside the source's, repeated so that about every second label
+            that is learned from is the target's, as in Saito et al., Semi-supervised domain
+            adaptation via minimax entropy, ICCV 2019; so an epoch is up to twice as long. They are
+            adapted to like all others of the target. Controls learn from the same ones.
         source_classes: For study: leave out all source images but those of the classes so named,
             ``[cat,dog]``. The target's images of the others are then of no class of the source.
         target_classes: The same of the target, which then also loses its unlabelled images.
@@ -54,6 +60,7 @@ class DataOptions:
     split_seed: int = 0
     split_by: Literal["example", "class"] = "example"
     labels_per_class: int | str | None = None
+    target_labels: int | str | None = None
     source_classes: tuple[str | int, ...] | None = None
     target_classes: tuple[str | int, ...] | None = None
     contexts: int | None = None
@@ -64,6 +71,8 @@ class DataOptions:
     def __post_init__(self) -> None:
         if self.labels_per_class is not None:
             check_amount(self.labels_per_class)
+        if self.target_labels is not None:
+            check_amount(self.target_labels, "target_labels")
         if not 0 < self.view_area <= 1:
             raise ValueError(
                 f"dataset.view_area must be above 0 and at most 1, got {self.view_area}"

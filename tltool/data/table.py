@@ -67,6 +67,7 @@ class Table:
         class_names: Names in the order of the labels.
         columns: ``group``, and ``task:NAME`` for the labels of further tasks.
         contexts: Where the examples are learned in contexts.
+        known: Rows of the target's training split whose labels are learned from.
     """
 
     x: Inputs
@@ -75,6 +76,7 @@ class Table:
     class_names: tuple[str, ...]
     columns: Mapping[str, Column] = field(default_factory=dict)
     contexts: Contexts | None = None
+    known: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
     def tasks(self) -> dict[str, Column]:
@@ -98,7 +100,13 @@ class Table:
     def lessons(self, domain: str) -> NDArray[np.int64]:
         """Returns the training rows whose labels are learned from in a domain's name.
 
-        A class that the source lacks is not learned, whatever is known of it.
+        The `known` rows of the target are among the source's, rows of either being repeated so
+        that about half are the target's. A class that the source lacks is never learned.
         """
         rows = self.labelled(domain, "train")
-        return rows[self.y.numpy()[rows] < len(self.class_names)]
+        rows = rows[self.y.numpy()[rows] < len(self.class_names)]
+        if domain != "source" or len(self.known) == 0 or len(rows) == 0:
+            return rows
+        ratio = len(rows) / len(self.known)
+        more, fewer = max(1, round(ratio)), max(1, round(1 / ratio))
+        return np.concatenate([np.tile(rows, fewer), np.tile(self.known, more)])

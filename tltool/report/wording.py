@@ -106,7 +106,8 @@ def selection_sentence(results: Results) -> str:
 
     Args:
         results: With ``selection`` {``rule``, ``epoch`` counted from 1 or None, ``epochs``
-            trained in all}.
+            trained in all}, and ``target_labels`` {``per_class``, ``examples``} where labels of
+            the target were learned from.
     """
     selection = results.get("selection") or {}
     rule = selection.get("rule")
@@ -118,9 +119,22 @@ def selection_sentence(results: Results) -> str:
         words = f"epoch {selection['epoch']}{of}, {words}"
     if not any(name.startswith("target_") for name in results.get("metrics", {})):
         return words
+    words += "; target labels were"
+    if used := results.get("target_labels"):
+        words = f"{words} used: {_amount(used)}"
+        if rule == "oracle":
+            words += ", and to choose the epoch: the target figures are an upper bound"
+        return words
     if rule == "oracle":
-        return f"{words}; target labels were used, so the target figures are an upper bound"
-    return f"{words}; target labels were not used"
+        return f"{words} used, so the target figures are an upper bound"
+    return f"{words} not used"
+
+
+def _amount(used: Mapping[str, Any]) -> str:
+    amount, examples = used["per_class"], f"({used['examples']:,})"
+    if amount == "100%":
+        return f"all of them {examples}"
+    return f"{amount} {'per' if isinstance(amount, int) else 'of each'} class {examples}"
 
 
 def label_sets(results: Results) -> list[str]:

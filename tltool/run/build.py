@@ -15,6 +15,7 @@ from tltool.data.cache import Arrays, load_arrays
 from tltool.data.classes import LabelSets, classes_of
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
+from tltool.data.feeds import feed_class
 from tltool.data.labels import draw_labels
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import ONLY_IN_TARGET, Reader
@@ -23,9 +24,10 @@ from tltool.data.table import GROUP, Column, Table
 from tltool.errors import UserError
 from tltool.run.model import Model, ModelBuilder
 from tltool.run.selection import RULES
-from tltool.strategies.base import DataSpec
+from tltool.strategies.base import DataSpec, Strategy
 
 Progress = Callable[[int, int], None]
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
     spec = _spec(table)
     model = builder.build(spec)
+    if options.target_labels is not None:
+        _learns_labels(model.strategy)
     datamodule = DataModule(
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )
@@ -135,6 +139,7 @@ def _table(
         except ValueError as error:
             raise UserError(f"dataset.{error}") from error
         rows["source", "train"] = drawn
+    known = _known(arrays, rows, options.target_labels, seed)
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
@@ -150,6 +155,7 @@ def _table(
         rows,
         tuple(arrays.class_names),
         {name: Column(torch.from_numpy(v), n) for name, (v, n) in arrays.columns.items()},
+        known=known,
     )
     if scored_on is not None and len(table.labelled(*scored_on)) == 0:
         raise UserError(
@@ -157,6 +163,51 @@ def _table(
             "are none: type selection=last"
         )
     return table
+
+
+def _known(
+    arrays: Arrays, rows: Mapping[tuple[str, str], Rows], amount: int | str | None, seed: int
+) -> Rows:
+    """Draws the target's training rows whose labels are learned from.
+
+    Raises:
+        UserError: There are not as many.
+    """
+    train = rows.get(("target", "train"), np.empty(0, np.int64))
+    labels = arrays.labels[train]
+    train = train[(labels >= 0) & (labels < len(arrays.class_names))]
+    if amount is None:
+        return train[:0]
+    if len(train) == 0:
+        raise UserError(
+            f"dataset.target_labels={amount}: no training example of the target has a label of a "
+            "class of the source"
+        )
+    names = tuple(arrays.class_names)
+    try:
+        return draw_labels(arrays.labels, train, amount, seed, names, "target_labels", "target")
+    except ValueError as error:
+        raise UserError(f"dataset.{error}") from error
+
+
+def _learns_labels(strategy: Strategy) -> None:
+    """Refuses a strategy that would pass known labels of the target over."""
+    feeds = {stage.feed or strategy.feed for stage in strategy.stages()}
+    if not any(feed_class(name).lessons for name in feeds):
+        raise UserError(
+            "dataset.target_labels: this strategy learns from none of them: leave it out, or "
+            "choose another strategy (`tltool list strategy`)"
+        )
+
+
+def target_labels(parts: Parts) -> dict[str, Any] | None:
+    """Returns how many target labels are learned from, ``per_class`` and in all; None for none."""
+    if parts.model.strategy.uses_target_labels:
+        return {"per_class": "100%", "examples": len(parts.table.lessons("target"))}
+    amount = parts.config["dataset"].get("target_labels")
+    if amount is None:
+        return None
+    return {"per_class": amount, "examples": len(parts.table.known)}
 
 
 def _spec(table: Table) -> DataSpec:

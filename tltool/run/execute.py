@@ -17,7 +17,7 @@ from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
 from tltool.report import wording
 from tltool.run.budget import Budget, budgets
-from tltool.run.build import Parts, build, counts
+from tltool.run.build import Parts, build, counts, target_labels
 from tltool.run.checkpoint import Checkpoint, load_checkpoint
 from tltool.run.console import tracked
 from tltool.run.controls import run_controls
@@ -192,10 +192,13 @@ def _again(run: Run, resolved: Resolved, path: Path) -> dict[str, Any]:
 
 def _of_labels(parts: Parts) -> dict[str, Any]:
     """Returns what results.json says of the labels that the data have."""
-    if parts.label_sets is None:
-        return {}
-    rejects = parts.model.strategy.rejects
-    return {"label_sets": {**asdict(parts.label_sets), "rejects": rejects}}
+    found: dict[str, Any] = {}
+    if parts.label_sets is not None:
+        rejects = parts.model.strategy.rejects
+        found["label_sets"] = {**asdict(parts.label_sets), "rejects": rejects}
+    if used := target_labels(parts):
+        found["target_labels"] = used
+    return found
 
 
 def _head(run: Run, status: str) -> dict[str, Any]:

@@ -56,14 +56,16 @@ def main_metric(run: Path) -> str:
 
 
 def save_split(folder: RunFolder, parts: Parts) -> None:
-    """Writes which image is in which split; with `dataset.split_seed` it is made only once."""
+    """Writes which image is in which split, and which target labels are learned from, if any."""
     of_row = {i: key for key, rows in parts.table.rows.items() for i in rows.tolist()}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("domain", "split", "path"))
+    known = set(parts.table.known.tolist())
+    writer.writerow(("domain", "split", "path", *(["target_label"] if known else [])))
     for i, path in enumerate(parts.arrays.paths):
         domain, split = of_row.get(i) or (parts.arrays.domains[i], "left out")
-        writer.writerow((domain, split, path))
+        used = ["used" if i in known else ""] if known else []
+        writer.writerow((domain, split, path, *used))
     folder.write_text("splits.csv", text.getvalue())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import tltool
-from tltool.run.build import Parts
+from tltool.run.build import Parts, target_labels
 from tltool.run.folder import RunFolder
 
 PACKAGES = (
@@ -69,6 +69,8 @@ class Record:
                 **parts.reader.provenance(),
             },
         }
+        if used := target_labels(parts):
+            self.data["target_labels_used"] = used
         self._write()
 
     def end(self, status: str, reason: str | None = None) -> None:

@@ -1,7 +1,7 @@
 """A labelled source, an unlabelled target: ``{source: {x, y, index}, target: {x, index}}``."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +15,9 @@ from tltool.errors import UserError
 class Pair(Feed):
     """Batches of both domains' training splits; target labels never enter them.
 
-    ``index`` (B,) is the number of each example, the same in every epoch.
+    But for those that are known (`Table.lessons`): their examples stand in the source's role, with
+    their labels, and in the target's, without. ``index`` (B,) is the number of each example, the
+    same in every epoch.
 
     Args:
         table: See `Feed`.
@@ -26,6 +28,8 @@ class Pair(Feed):
         views: So many random views of the target's images, as ``views`` beside ``x``.
         source_views: The same of the source's.
     """
+
+    lessons: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Labelled examples of one domain: ``{x, y, index}``, and ``group`` where the data name one."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from tltool.errors import UserError
 class Plain(Feed):
     """Batches ``{x, y, index}`` of a domain's training split, with ``group`` where there is one.
 
+    The source's hold those of the target whose labels are known too, see `Table.lessons`.
+
     Args:
         table: See `Feed`.
         batch_size: See `Feed`.
@@ -23,6 +25,8 @@ class Plain(Feed):
         world: See `Feed`.
         domain: The one to learn from.
     """
+
+    lessons: ClassVar[bool] = True
 
     def __init__(
         self,
