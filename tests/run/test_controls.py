@@ -34,7 +34,8 @@ def parts(*controls: str, target_labels: int = 5):
     strategy = SimpleNamespace(controls=controls, feed="pair")
     table = SimpleNamespace(lessons=lambda domain: range(target_labels))
     model = SimpleNamespace(strategy=strategy)
-    return SimpleNamespace(model=model, table=table, config={"evaluation": None})
+    spec = SimpleNamespace(regression=False)
+    return SimpleNamespace(model=model, table=table, spec=spec, config={"evaluation": None})
 
 
 def executed(calls: list, right: dict[str, int], *names: str):

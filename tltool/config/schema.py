@@ -75,7 +75,9 @@ class Experiment:
     steps: int | None = None
     run_dir: str | None = None
     name: str | None = None
-    evaluation: Literal["domains", "representation", "episodes", "tasks", "contexts"] | None = None
+    evaluation: (
+        Literal["domains", "representation", "episodes", "tasks", "contexts", "regression"] | None
+    ) = None
     selection: Literal["last", "source_val", "oracle"] = "last"
     forgetting: str | None = None
     controls: bool = False

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,13 +38,13 @@ class Classes:
     Args:
         names: C names, all of the source.
         labels: (N,) of int64: 0 to C - 1; C where a target example is of a class that the source
-            lacks; -1 where there is no label, or the example is left out.
+            lacks; -1 where there is no label, or the example is left out. Numbers are as they were.
         kept: (N,) of bool, False where an example is of a class that is left out.
         sets: None where no target example has a label.
     """
 
     names: tuple[str, ...]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     kept: npt.NDArray[np.bool_]
     sets: LabelSets | None
 
@@ -61,6 +62,8 @@ def classes_of(
     Raises:
         UserError: There is no such class, or what is kept cannot be learned from.
     """
+    if arrays.labels.dtype.kind == "f":
+        return Classes((), arrays.labels, np.ones(len(arrays.labels), np.bool_), None)
     column, strangers = arrays.columns.get(ONLY_IN_TARGET, (np.full(len(arrays.labels), -1), ()))
     known = [*arrays.class_names, *strangers]
     every = np.where(column >= 0, len(arrays.class_names) + column, arrays.labels)

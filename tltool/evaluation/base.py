@@ -72,6 +72,19 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Estimates:
+    """What was predicted on one split, where labels are numbers.
+
+    Args:
+        labels: True numbers ``(N,)``, in their unit.
+        predicted: Predicted numbers ``(N,)``, in that unit.
+    """
+
+    labels: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
 class Grid:
     """Figures in rows and columns, for results.json, the terminal and the page alike.
 
@@ -104,12 +117,14 @@ class Scores:
             about.
         predictions: By split.
         grids: Further figures.
+        estimates: By split, where labels are numbers; there are no predictions then.
     """
 
     metrics: dict[str, float]
     units: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     predictions: dict[str, Predictions] = field(default_factory=dict)
     grids: tuple[Grid, ...] = ()
+    estimates: dict[str, Estimates] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -118,6 +133,8 @@ class Evaluation:
     Attributes:
         selects: Whether `score` can choose between epochs.
         needs: Importable modules that it needs beside tltool's own.
+        regression: It scores labels that are numbers, and no others.
+        chooses_by: The metric that `score` returns.
 
     Args:
         subject: What is scored; it changes while it is trained.
@@ -125,6 +142,8 @@ class Evaluation:
 
     selects: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    regression: ClassVar[bool] = False
+    chooses_by: ClassVar[str] = "accuracy"
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject

@@ -49,6 +49,11 @@ def spread(name: str, mean: float | None, sd: float | None, difference: bool = F
     return words + (unit if is_fraction(name) else "")
 
 
+def gain(name: str, value: float) -> str:
+    """Returns a difference of two values of a metric: ``"+21.6 points"``, or ``"+0.123"``."""
+    return f"{100 * value:+.1f} points" if is_fraction(name) else f"{value:+.3f}"
+
+
 def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
     """Returns each metric with its values in words: of the run, then of each control."""
     columns = [results.get("metrics", {}), *results.get("controls", {}).values()]
@@ -57,20 +62,21 @@ def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
 
 
 def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
-    """Says whether a strategy helped, by how many points and how sure that is.
+    """Says whether a strategy helped, by how much and how sure that is.
 
     Args:
         strategy: Its name.
         verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
-            ``gain`` and ``interval`` (low, high), these as fractions. What else it holds are
-            further figures by name, fractions too.
+            ``gain`` and ``interval`` (low, high) of that metric. What else it holds are further
+            figures by name, fractions.
     """
     known = ("control", "metric", "gain", "interval", "verdict")
     further = "".join(
         f", {name} {100 * value:+.1f} %" for name, value in verdict.items() if name not in known
     )
     return (
-        f"{VERDICTS[verdict['verdict']].format(strategy)}: {100 * verdict['gain']:+.1f} points on"
+        f"{VERDICTS[verdict['verdict']].format(strategy)}: "
+        f"{gain(verdict['metric'], verdict['gain'])} on"
         f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}{further}"
     )
 
@@ -96,9 +102,9 @@ def grid_rows(grid: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def interval(verdict: Mapping[str, Any]) -> str:
-    """Returns ``"95 % interval +25.0 to +34.1"`` for an ``interval`` of fractions."""
-    low, high = verdict["interval"]
-    return f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    """Returns ``"95 % interval +25.0 to +34.1"`` for the ``interval`` of a ``metric``."""
+    low, high = (gain(verdict["metric"], end) for end in verdict["interval"])
+    return f"95 % interval {low.removesuffix(' points')} to {high.removesuffix(' points')}"
 
 
 def selection_sentence(results: Results) -> str:

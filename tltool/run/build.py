@@ -17,6 +17,7 @@ from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
 from tltool.data.feeds import feed_class
 from tltool.data.labels import draw_labels
+from tltool.data.numbers import check_options, standardised, strata
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import ONLY_IN_TARGET, Reader
 from tltool.data.splits import assign_splits, hold_out_validation
@@ -74,6 +75,8 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
             f"dataset.batch_size={options.batch_size}: it is shared equally by hardware.devices="
             f"{builder.hardware.devices}, so type a multiple of that"
         )
+    if reader.regression:
+        _learns_numbers(builder.strategy, options)
     arrays = load_arrays(
         reader,
         builder.backbone.preprocessing,
@@ -88,7 +91,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     )
     splits = np.full(arrays.splits.shape, "", dtype="<U5")  # of what is left out, too
     splits[classes.kept] = assign_splits(
-        arrays.labels[classes.kept],
+        strata(arrays.labels[classes.kept]),
         arrays.domains[classes.kept],
         arrays.splits[classes.kept],
         options.test_fraction,
@@ -98,6 +101,8 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     table = _table(arrays, splits, config["selection"], options, config["seed"])
     if options.contexts is not None:
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
+    if reader.regression:
+        table = standardised(table)
     spec = _spec(table)
     model = builder.build(spec)
     if options.target_labels is not None:
@@ -143,7 +148,7 @@ def _table(
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
-            arrays.labels,
+            strata(arrays.labels),
             rows["source", "train"],
             options.val_fraction,
             options.split_seed,
@@ -190,6 +195,17 @@ def _known(
         raise UserError(f"dataset.{error}") from error
 
 
+def _learns_numbers(strategy: Strategy, options: DataOptions) -> None:
+    """Refuses, before anything is decoded, what cannot be had where labels are numbers."""
+    check_options(options)
+    if not strategy.regression:
+        fit = [o.name for o in options_of("strategy") if class_attribute(o.target, "regression")]
+        raise UserError(
+            "labels are numbers (dataset.regression=true), and this strategy learns classes: type "
+            f"strategy={' or '.join(fit)}"
+        )
+
+
 def _learns_labels(strategy: Strategy) -> None:
     """Refuses a strategy that would pass known labels of the target over."""
     feeds = {stage.feed or strategy.feed for stage in strategy.stages()}
@@ -214,7 +230,7 @@ def _spec(table: Table) -> DataSpec:
     sizes = {domain: len(rows) for (domain, split), rows in table.rows.items() if split == "train"}
     group = table.columns.get(GROUP)
     return DataSpec(
-        len(table.class_names),
+        1 if table.y.is_floating_point() else len(table.class_names),
         table.class_names,
         sizes,
         tasks={name: column.names for name, column in table.tasks.items()},
@@ -223,6 +239,7 @@ def _spec(table: Table) -> DataSpec:
         contexts=len(table.contexts) if table.contexts else 1,
         scenario=table.contexts.scenario if table.contexts else "",
         examples=len(table.y),
+        regression=table.y.is_floating_point(),
     )
 
 

@@ -110,6 +110,7 @@ def fit(
                 checkpoint=checkpoint,
                 selection=selection,
                 score=_score(evaluation, selection) if last else None,
+                chooses_by=evaluation.chooses_by,
                 update=update,
                 warn=warn,
                 log_every=parts.config["log_every"],

@@ -30,7 +30,8 @@ class Monitor(pl.Callback):
         signals: Asks for an end between two steps.
         checkpoint: Where the stage starts; kept up to date by `save`.
         selection: Which epoch is the best so far.
-        score: Accuracy to select on, if the rule has one and this is the last stage.
+        score: To select on, if the rule has one and this is the last stage.
+        chooses_by: What it is called.
         update: Moves the progress bar.
         warn: Shows and keeps a warning.
         log_every: Steps in a row of the log.
@@ -48,6 +49,7 @@ class Monitor(pl.Callback):
         checkpoint: Checkpoint,
         selection: Selection,
         score: Score | None,
+        chooses_by: str,
         update: Update,
         warn: Callable[[str], None],
         log_every: int,
@@ -57,7 +59,7 @@ class Monitor(pl.Callback):
     ) -> None:
         self.folder, self.history, self.signals = folder, history, signals
         self.checkpoint, self.selection, self.score = checkpoint, selection, score
-        self.update, self.warn = update, warn
+        self.update, self.warn, self.chooses_by = update, warn, chooses_by
         self.log_every, self.checkpoint_every = log_every, checkpoint_every
         self.budget, self.epochs_before = budget, epochs_before
         self.steps_before = checkpoint.run_step - checkpoint.step
@@ -149,7 +151,7 @@ class Monitor(pl.Callback):
             {
                 "step": self.steps_before + learner.done_steps,
                 "epoch": epoch,
-                f"{domain}_{split}/accuracy": score,
+                f"{domain}_{split}/{self.chooses_by}": score,
             }
         )
         if self.selection.better(epoch, score):

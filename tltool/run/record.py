@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -69,6 +70,8 @@ class Record:
                 **parts.reader.provenance(),
             },
         }
+        if scale := parts.table.scale:
+            self.data["label_scale"] = asdict(scale)
         if used := target_labels(parts):
             self.data["target_labels_used"] = used
         self._write()

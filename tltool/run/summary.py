@@ -41,6 +41,7 @@ def write_run_report(
         results=dict(results),
         history=[dict(row) for row in history],
         confusion={split: counts for split, (counts, of) in shown.items() if of == names},
+        estimates={split: (e.labels, e.predicted) for split, e in scores.estimates.items()},
         class_names=list(names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),
@@ -65,5 +66,6 @@ def _embedding(parts: Parts) -> Embedding | None:
     with torch.inference_mode(), parts.model.hardware.autocast():
         batches = parts.datamodule.evaluation_batches(rows, device)
         features = torch.cat([parts.model.net.features(x).float().cpu() for x, _ in batches])
-    labels = parts.table.y.numpy()[rows]
+    scale, y = parts.table.scale, parts.table.y[torch.from_numpy(rows)]
+    labels = y.numpy() if scale is None else scale.restore(y)
     return Embedding(embed(features.numpy(), seed=0), labels, np.array(domains))

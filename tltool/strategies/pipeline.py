@@ -45,6 +45,7 @@ class Pipeline(Strategy):
         self.feed = last.feed  # type: ignore[misc]
         self.controls = last.controls  # type: ignore[misc]
         self.needs_group = any(step.needs_group for step in steps)  # type: ignore[misc]
+        self.regression = all(step.regression for step in steps)  # type: ignore[misc]
         self.rejects = last.rejects  # type: ignore[misc]
         self.adapts_in_episode = last.adapts_in_episode  # type: ignore[misc]
         self.modalities = tuple(  # type: ignore[misc]

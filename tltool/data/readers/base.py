@@ -42,6 +42,11 @@ class Reader(ABC):
         """The kind of its examples, one of ``modalities``."""
         return self.modalities[0]
 
+    @property
+    def regression(self) -> bool:
+        """Whether its labels are numbers, and no classes."""
+        return False
+
     needs: ClassVar[tuple[str, ...]] = ()
     """Python modules beyond tltool's own dependencies."""
 
@@ -76,12 +81,14 @@ class Reader(ABC):
         """Returns one table of all examples.
 
         Columns: ``image`` (`datasets.Image`) or ``text``, ``label`` (`datasets.ClassLabel`, -1
-        where unknown), ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``,
-        ``test``, or an empty string where the data carry none) and ``path`` (names the row within
-        its domain). Further columns of `datasets.ClassLabel` may follow: ``group``, the protected
-        group, and ``task:NAME``, the labels of a further task; ``only_in_target``: the class of a
-        target row where the source has no such class (its label is -1); and ``problem``: why a row
-        cannot be used, an empty string where it can.
+        where unknown; or float64, null where unknown), ``domain`` (``source`` or ``target``),
+        ``split`` (``train``, ``val``, ``test``, or an empty string where the data carry none) and
+        ``path`` (names the row within its domain).
+
+        Further columns of `datasets.ClassLabel` may follow: ``group``, the protected group;
+        ``task:NAME``, the labels of a further task; and ``only_in_target``, the class of a target
+        row where the source has no such class (its label is -1). And ``problem``: why a row cannot
+        be used, an empty string where it can.
 
         Raises:
             UserError: The data cannot be used.

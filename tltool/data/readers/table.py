@@ -1,9 +1,10 @@
 """Tables of texts, or of paths of images: CSV, Parquet or JSON lines."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tltool.data.readers.base import (
     ONLY_IN_TARGET,
@@ -41,6 +42,7 @@ class TableFiles(Reader):
         tasks: Columns of the labels of tasks that are learned together, beside ``label``.
         split: Column that says ``train``, ``val`` or ``test``, where there is one; rows that say
             nothing are split as in data without.
+        regression: Labels are numbers, and no classes.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("text", "image")
@@ -55,21 +57,33 @@ class TableFiles(Reader):
         group: str | None = None,
         tasks: tuple[str, ...] = (),
         split: str | None = None,
+        regression: bool = False,
     ) -> None:
         self.source, self.target = source, target
         self.text, self.image, self.label = text, image, label
         self.group, self.tasks, self.split = group, tasks, split
+        self._regression = regression
 
     @property
     def modality(self) -> str:
         """Texts, unless a column of image paths is named."""
         return "text" if self.image is None else "image"
 
+    @property
+    def regression(self) -> bool:
+        """As it was asked for."""
+        return self._regression
+
     def problems(self) -> list[str]:
         """Returns files that are missing or no tables, and columns that they do not have."""
         if not self.source:
             return [f"dataset.source is missing: dataset.source=FILE ({', '.join(SUFFIXES)})"]
-        problems = []
+        problems = [
+            f"dataset.{key}: what it names is compared class by class, and dataset.regression=true "
+            "has numbers: leave it out"
+            for key in ("group", "tasks")
+            if self._regression and getattr(self, key)
+        ]
         for domain, path in self._files().items():
             given = f"dataset.{domain}={path}"
             if not path.is_file():
@@ -97,7 +111,8 @@ class TableFiles(Reader):
                     else:
                         missing.append(name)
         keys = (self.text, self.image, self.label, self.group, self.tasks, self.split)
-        return digest("table", tree_digest(files), missing, *keys)
+        numbers = ["regression"] if self._regression else []
+        return digest("table", tree_digest(files), missing, *keys, *numbers)
 
     def read(self) -> "Dataset":
         """Returns all rows; those that cannot be used say why. Classes are the source's, sorted.
@@ -108,6 +123,9 @@ class TableFiles(Reader):
         if problems := self.problems():
             raise UserError(*problems)
         source = self._examples("source")
+        target = self._examples("target") if self.target else []
+        if self._regression:
+            return self._table([*source, *target], None, ["source"] * len(source))
         classes = sorted({one.label for one in source if one.label}, key=natural)
         if len(classes) < 2:
             bad = [f"{one.name}: {one.problem}" for one in source if one.problem]
@@ -117,10 +135,11 @@ class TableFiles(Reader):
                 *bad[:FIRST],
                 *([f"and {len(bad) - FIRST} more bad rows"] if len(bad) > FIRST else []),
             )
-        target = self._examples("target") if self.target else []
         theirs = sorted({one.label for one in target if one.label}, key=natural)
         if problem := nothing_in_common(classes, theirs):
-            raise UserError(f"dataset.target={self.target}: {problem}")
+            hint = "; if they are numbers, type dataset.regression=true"
+            numbers = all(_number(name) is not None for name in (*classes, *theirs))
+            raise UserError(f"dataset.target={self.target}: {problem}{hint if numbers else ''}")
         return self._table([*source, *target], classes, ["source"] * len(source))
 
     def provenance(self) -> dict[str, str]:
@@ -179,6 +198,9 @@ class TableFiles(Reader):
             problem = "no label"
         elif not problem and split and split.lower() not in SPLITS:
             problem = f"split {split} is not train, val or test"
+        elif not problem and self._regression and found["label"]:
+            wrong = _number(found["label"]) is None
+            problem = f"label {found['label']} is not a number" if wrong else ""
         return Example(
             f"{path.name}:{row.line}",
             problem,
@@ -189,14 +211,17 @@ class TableFiles(Reader):
         )
 
     def _table(
-        self, examples: "list[Example]", classes: Sequence[str], source: list[str]
+        self, examples: "list[Example]", classes: Sequence[str] | None, source: list[str]
     ) -> "Dataset":
         from datasets import Dataset, Features, Image, Value
 
-        text, label = Value("string"), class_label(classes)
+        text, labels = Value("string"), [one.label for one in examples]
+        label = Value("float64") if classes is None else class_label(classes)
         features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
-        columns = {
-            "label": numbers_of([one.label for one in examples], classes),
+        columns: dict[str, list[Any]] = {
+            "label": [_number(one) for one in labels]
+            if classes is None
+            else numbers_of(labels, classes),
             "domain": source + ["target"] * (len(examples) - len(source)),
             "split": [one.split for one in examples],
             "path": [one.name for one in examples],
@@ -210,7 +235,7 @@ class TableFiles(Reader):
         further = {
             key: [one.further.get(key, "") for one in examples] for key in self._class_columns()
         }
-        strangers = ["" if one.label in classes else one.label for one in examples]
+        strangers = ["" if classes is None or one in classes else one for one in labels]
         if any(strangers):
             further[ONLY_IN_TARGET] = strangers
         for key, values in further.items():
@@ -238,6 +263,15 @@ class Example:
     label: str
     further: Mapping[str, str]
     split: str
+
+
+def _number(text: str) -> float | None:
+    """Returns the number that a text is; None where it is none, or not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _line(error: Exception) -> str:
