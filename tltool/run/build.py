@@ -15,20 +15,19 @@ from tltool.data.cache import Arrays, load_arrays
 from tltool.data.classes import LabelSets, classes_of
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
-from tltool.data.feeds import feed_class
 from tltool.data.labels import draw_labels
-from tltool.data.numbers import check_options, standardised, strata
+from tltool.data.numbers import standardised, strata
 from tltool.data.options import DataOptions
 from tltool.data.readers.base import ONLY_IN_TARGET, Reader
 from tltool.data.splits import assign_splits, hold_out_validation
 from tltool.data.table import GROUP, Column, Table
 from tltool.errors import UserError
+from tltool.run.labels import check_lessons, check_numbers, known_rows
 from tltool.run.model import Model, ModelBuilder
 from tltool.run.selection import RULES
-from tltool.strategies.base import DataSpec, Strategy
+from tltool.strategies.base import DataSpec
 
 Progress = Callable[[int, int], None]
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
             f"{builder.hardware.devices}, so type a multiple of that"
         )
     if reader.regression:
-        _learns_numbers(builder.strategy, options)
+        check_numbers(builder.strategy, options)
     arrays = load_arrays(
         reader,
         builder.backbone.preprocessing,
@@ -106,7 +105,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     spec = _spec(table)
     model = builder.build(spec)
     if options.target_labels is not None:
-        _learns_labels(model.strategy)
+        check_lessons(model.strategy)
     datamodule = DataModule(
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )
@@ -144,7 +143,7 @@ def _table(
         except ValueError as error:
             raise UserError(f"dataset.{error}") from error
         rows["source", "train"] = drawn
-    known = _known(arrays, rows, options.target_labels, seed)
+    known = known_rows(arrays, rows, options.target_labels, seed)
     scored_on = RULES[selection]
     if scored_on == ("source", "val") and scored_on not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
@@ -168,62 +167,6 @@ def _table(
             "are none: type selection=last"
         )
     return table
-
-
-def _known(
-    arrays: Arrays, rows: Mapping[tuple[str, str], Rows], amount: int | str | None, seed: int
-) -> Rows:
-    """Draws the target's training rows whose labels are learned from.
-
-    Raises:
-        UserError: There are not as many.
-    """
-    train = rows.get(("target", "train"), np.empty(0, np.int64))
-    labels = arrays.labels[train]
-    train = train[(labels >= 0) & (labels < len(arrays.class_names))]
-    if amount is None:
-        return train[:0]
-    if len(train) == 0:
-        raise UserError(
-            f"dataset.target_labels={amount}: no training example of the target has a label of a "
-            "class of the source"
-        )
-    names = tuple(arrays.class_names)
-    try:
-        return draw_labels(arrays.labels, train, amount, seed, names, "target_labels", "target")
-    except ValueError as error:
-        raise UserError(f"dataset.{error}") from error
-
-
-def _learns_numbers(strategy: Strategy, options: DataOptions) -> None:
-    """Refuses, before anything is decoded, what cannot be had where labels are numbers."""
-    check_options(options)
-    if not strategy.regression:
-        fit = [o.name for o in options_of("strategy") if class_attribute(o.target, "regression")]
-        raise UserError(
-            "labels are numbers (dataset.regression=true), and this strategy learns classes: type "
-            f"strategy={' or '.join(fit)}"
-        )
-
-
-def _learns_labels(strategy: Strategy) -> None:
-    """Refuses a strategy that would pass known labels of the target over."""
-    feeds = {stage.feed or strategy.feed for stage in strategy.stages()}
-    if not any(feed_class(name).lessons for name in feeds):
-        raise UserError(
-            "dataset.target_labels: this strategy learns from none of them: leave it out, or "
-            "choose another strategy (`tltool list strategy`)"
-        )
-
-
-def target_labels(parts: Parts) -> dict[str, Any] | None:
-    """Returns how many target labels are learned from, ``per_class`` and in all; None for none."""
-    if parts.model.strategy.uses_target_labels:
-        return {"per_class": "100%", "examples": len(parts.table.lessons("target"))}
-    amount = parts.config["dataset"].get("target_labels")
-    if amount is None:
-        return None
-    return {"per_class": amount, "examples": len(parts.table.known)}
 
 
 def _spec(table: Table) -> DataSpec:

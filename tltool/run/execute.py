@@ -17,7 +17,7 @@ from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
 from tltool.report import wording
 from tltool.run.budget import Budget, budgets
-from tltool.run.build import Parts, build, counts, target_labels
+from tltool.run.build import Parts, build, counts
 from tltool.run.checkpoint import Checkpoint, load_checkpoint
 from tltool.run.console import tracked
 from tltool.run.controls import run_controls
@@ -25,6 +25,7 @@ from tltool.run.fit import fit, stage_inputs
 from tltool.run.folder import RunFolder
 from tltool.run.forgetting import forgetting
 from tltool.run.history import History
+from tltool.run.labels import target_labels
 from tltool.run.outcome import save_model, save_predictions, save_split
 from tltool.run.record import Record
 from tltool.run.selection import Selection

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import tltool
-from tltool.run.build import Parts, target_labels
+from tltool.run.build import Parts
 from tltool.run.folder import RunFolder
+from tltool.run.labels import target_labels
 
 PACKAGES = (
     "torch",
