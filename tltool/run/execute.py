@@ -125,7 +125,7 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
     save_split(run.folder, parts)
     if not run.control:
         for line in wording.label_sets(_head(run, "running") | _of_labels(parts)):
-            run.console.print(line)
+            run.console.print(line, soft_wrap=True)  # one line, also in a pipe
     plan, evaluation = budgets(parts), evaluation_of(parts)
     selection = Selection(**(checkpoint.selection or {"rule": run.config["selection"]}))
     history = History(
