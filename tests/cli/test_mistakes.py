@@ -42,9 +42,9 @@ def _folder(root: Path, *classes: str, count: int = 4) -> Path:
     return root
 
 
-def test_empty_class_and_label_seen_only_in_target(cli: Any, tmp_path: Path) -> None:
+def test_empty_class_and_a_target_of_other_classes(cli: Any, tmp_path: Path) -> None:
     source = _folder(tmp_path / "source", "cat", "dog")
-    target = _folder(tmp_path / "target", "cat", "horse")
+    target = _folder(tmp_path / "target", "Cat", "horse")
     (source / "empty").mkdir()
     done = cli(
         "train", "dataset=image_folder", f"dataset.source={source}", f"dataset.target={target}"

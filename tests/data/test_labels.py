@@ -41,6 +41,9 @@ def test_the_draw_depends_on_the_seed_and_not_on_the_order_of_the_rows():
 def test_a_class_with_too_few_is_named():
     with pytest.raises(ValueError, match=r"labels_per_class=25: .* ant has 10, bee has 20$"):
         draw(25)
+    said = r"^target_labels=11: of the target's training examples ant has 10$"
+    with pytest.raises(ValueError, match=said):
+        draw_labels(LABELS, ROWS, 11, 0, NAMES, "target_labels", "the target")
 
 
 @pytest.mark.parametrize("amount", [0, -1, "0%", "101%", "ten", "10", "%"])

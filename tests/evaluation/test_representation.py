@@ -52,7 +52,7 @@ def test_knn_accuracy_of_every_split_from_labelled_source_training_rows() -> Non
     net.features = nn.Identity()
     subject = Subject(
         net,
-        cast(Any, SimpleNamespace(predict=lambda net, x: torch.zeros(len(x), 3))),
+        cast(Any, SimpleNamespace(rejects=False, predict=lambda net, x: torch.zeros(len(x), 3))),
         table,
         DataSpec(3, table.class_names, {}),
         0,

@@ -208,3 +208,41 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         ReportContent("t", {}, confusion={"test": np.eye(3, dtype=int)}, class_names=["a", "b"])
     with pytest.raises(ValueError, match=r"\(N, 2\), \(N,\) and \(N,\)"):
         Embedding(np.zeros((4, 2)), np.zeros(3, int), np.array(["source"] * 4))
+
+
+def test_numbers_are_drawn_in_place_of_classes(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.normal(20, 5, 60)
+    plain = content()
+    metrics = {"target_test/r2": 0.8125, "target_test/mae": 1.25}
+    verdict = {**plain.results["verdict"], "metric": "target_test/r2"}
+    controls = {"source_only": {"target_test/r2": 0.5145}}
+    assert plain.embedding is not None
+    shown = replace(
+        plain,
+        results={**plain.results, "metrics": metrics, "verdict": verdict, "controls": controls},
+        history=[{"step": 1.0, "source_val/r2": -0.5, "train/error": 0.7, "train/label": 1.0}] * 2,
+        confusion={},
+        estimates={"target_test": (labels, labels + 1)},
+        class_names=[],
+        embedding=replace(plain.embedding, labels=np.where(labels > 25, np.nan, labels)),
+    )
+    read = Reader(written(tmp_path, shown))
+    top = read.says("results")
+    assert "target test R² 0.8125 source_only 0.5145" in top
+    assert "R² over source_only +0.298 95 % interval +0.250 to +0.341" in top
+    assert "+0.298 on target_test/r2 against source_only" in top and "points" not in top
+    assert "True and predicted numbers" in read.says("confusion")
+    assert "60 examples" in read.says("confusion")
+    assert "Coloured by label" in read.says("embedding")
+    assert "grey where unknown" in read.says("embedding")
+    assert "R² (1 is exact)" in read.says("learning")
+
+
+def test_points_of_no_class_are_grey_and_say_so(tmp_path: Path) -> None:
+    plain = content()
+    assert plain.embedding is not None
+    assert "no label" not in Reader(written(tmp_path, plain)).says("embedding")
+    labels = np.array([0, 1, 2, -1] * 15)  # of two classes
+    shown = replace(plain, embedding=replace(plain.embedding, labels=labels))
+    assert "no label" in Reader(written(tmp_path, shown)).says("embedding")

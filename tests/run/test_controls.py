@@ -32,9 +32,10 @@ def run(tmp_path) -> Run:
 def parts(*controls: str, target_labels: int = 5):
     """As much of a run's parts as is asked for."""
     strategy = SimpleNamespace(controls=controls, feed="pair")
-    table = SimpleNamespace(labelled=lambda domain, split: range(target_labels))
+    table = SimpleNamespace(lessons=lambda domain: range(target_labels))
     model = SimpleNamespace(strategy=strategy)
-    return SimpleNamespace(model=model, table=table, config={"evaluation": None})
+    spec = SimpleNamespace(regression=False)
+    return SimpleNamespace(model=model, table=table, spec=spec, config={"evaluation": None})
 
 
 def executed(calls: list, right: dict[str, int], *names: str):

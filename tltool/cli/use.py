@@ -41,7 +41,10 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="CSV file; otherwise printed.")] = None,
 ) -> None:
-    """Predict labels: CSV with path or text, label, and score (its probability, 0 to 1)."""
+    """Predict labels: CSV with path or text, label, and score (its probability, 0 to 1).
+
+    What is of none of the classes is unknown, where the strategy rejects; numbers have no score.
+    """
     from rich.console import Console
 
     from tltool.run.apply import predict as predict_examples

@@ -91,7 +91,9 @@ class Experiment:
     steps: int | None = None
     run_dir: str | None = None
     name: str | None = None
-    evaluation: Literal["domains", "representation", "episodes", "tasks", "contexts"] | None = None
+    evaluation: (
+        Literal["domains", "representation", "episodes", "tasks", "contexts", "regression"] | None
+    ) = None
     selection: Literal["last", "oracle"] | Validator = "last"
     validator: Recorded | Sequence[Recorded] | None = None
     collapse: Literal["warn", "stop", "off"] = "warn"

@@ -37,11 +37,11 @@ class Arrays:
     Args:
         stored: Images (N, C, H, W) of uint8, or `tltool.data.tokens.Tokens`; memory-mapped where
             they lie in the cache, whose files never change.
-        labels: (N,) of int64, -1 where unknown.
+        labels: (N,) of int64, -1 where unknown; or numbers, of float64, NaN where unknown.
         domains: (N,) of ``source`` or ``target``.
         splits: (N,) of ``train``, ``val``, ``test`` or an empty string.
         paths: N names, each of one row within its domain.
-        class_names: In the order of the labels.
+        class_names: In the order of the labels; none where those are numbers.
         columns: What else is known of each example, by name: values (N,) of int64, -1 where
             unknown, and what each value is called.
         skipped: Names of the examples that cannot be used and were left out.
@@ -50,7 +50,7 @@ class Arrays:
     """
 
     stored: Any
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
     domains: npt.NDArray[np.str_]
     splits: npt.NDArray[np.str_]
     paths: list[str]
@@ -171,14 +171,16 @@ class _Job:
         from datasets import ClassLabel
 
         good = np.array([row not in self.bad for row in range(len(self.table))])
+        label = self.table.features["label"]
+        classes = isinstance(label, ClassLabel)
         paths = self.table["path"][:]
         return Arrays(
             stored=stored,
-            labels=np.array(self.table["label"][:], dtype=np.int64)[good],
+            labels=np.array(self.table["label"][:], np.int64 if classes else np.float64)[good],
             domains=np.array(self.table["domain"][:], dtype=np.str_)[good],
             splits=np.array(self.table["split"][:], dtype=np.str_)[good],
             paths=[path for row, path in enumerate(paths) if row not in self.bad],
-            class_names=list(self.table.features["label"].names),
+            class_names=list(label.names) if classes else [],
             columns={
                 name: (np.array(self.table[name][:], dtype=np.int64)[good], tuple(feature.names))
                 for name, feature in self.table.features.items()

@@ -43,8 +43,8 @@ def in_contexts(table: Table, number: int, scenario: Scenario, seed: int) -> Tab
     size = total // number
     order = np.random.default_rng(seed).permutation(total)
     place = torch.from_numpy(np.argsort(order))  # of each class in that order
-    labelled = table.y >= 0
-    at = place[table.y.clamp_min(0)]
+    labelled = (table.y >= 0) & (table.y < total)
+    at = place[table.y.clamp(0, total - 1)]
     of = torch.where(labelled, at // size, -1)
     contexts = [sorted(order[i * size : (i + 1) * size]) for i in range(number)]
     called = tuple(_name(i, [table.class_names[c] for c in own]) for i, own in enumerate(contexts))

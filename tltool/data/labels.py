@@ -6,12 +6,15 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
+PER_CLASS = "labels_per_class"
 
-def check_amount(amount: int | str) -> None:
+
+def check_amount(amount: int | str, key: str = PER_CLASS) -> None:
     """Refuses what is neither a number of labels nor a part of them.
 
     Args:
         amount: At least 1, or a text such as ``10%``, above 0 and up to ``100%``.
+        key: What was typed, for messages.
 
     Raises:
         ValueError: It is neither.
@@ -22,7 +25,7 @@ def check_amount(amount: int | str) -> None:
         wrong = not re.fullmatch(r"\d+(\.\d+)?%", amount) or not 0 < float(amount[:-1]) <= 100
     if wrong:
         raise ValueError(
-            f"labels_per_class={amount}: a number from 1 on (20) or a part up to 100% (10%) wanted"
+            f"{key}={amount}: a number from 1 on (20) or a part up to 100% (10%) wanted"
         )
 
 
@@ -32,7 +35,8 @@ def draw_labels(
     amount: int | str,
     seed: int,
     class_names: tuple[str, ...],
-    source: str = "the source",
+    key: str = PER_CLASS,
+    whose: str = "the source",
 ) -> npt.NDArray[np.int64]:
     """Draws examples of each class; the fewer are always among the more of the same seed.
 
@@ -42,7 +46,8 @@ def draw_labels(
         amount: So many of each class; or such a part of each, rounded, at least one.
         seed: The same rows in any order and the same seed give the same draw.
         class_names: For messages.
-        source: What the rows are of, for messages.
+        key: What was typed; draws of another key are independent.
+        whose: What the rows are of, for messages.
 
     Returns:
         The rows kept, sorted. Rows without a label are no labels, and stay.
@@ -50,9 +55,9 @@ def draw_labels(
     Raises:
         ValueError: A class has fewer than that.
     """
-    check_amount(amount)
+    check_amount(amount, key)
     rows = np.sort(rows)
-    rng = np.random.default_rng([seed, zlib.crc32(b"labels_per_class")])
+    rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
     order = rng.permutation(rows[labels[rows] >= 0])
     kept = [rows[labels[rows] < 0]]
     few = []
@@ -64,7 +69,7 @@ def draw_labels(
             few.append(f"{class_names[label]} has {len(of_class)}")
     if few:
         named = ", ".join(few[:5]) + (f" and {len(few) - 5} more have too few" if few[5:] else "")
-        raise ValueError(f"labels_per_class={amount}: of {source}'s training examples {named}")
+        raise ValueError(f"{key}={amount}: of {whose}'s training examples {named}")
     return np.sort(np.concatenate(kept))
 
 

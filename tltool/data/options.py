@@ -33,6 +33,15 @@ class DataOptions:
             or from such a part of each (``10%``), drawn by `seed` and the same for every strategy;
             the others are left out and counted. Validation images are held out of those drawn. Of
             several sources each gives so many.
+        target_labels: Semi-supervised adaptation: learn also from the labels of so many training
+            images of each class of the target (``5``), or of such a part of each (``10%``), drawn
+            by `seed`. They stand beside the source's, repeated so that about every second label
+            that is learned from is the target's, as in Saito et al., Semi-supervised domain
+            adaptation via minimax entropy, ICCV 2019; so an epoch is up to twice as long. They are
+            adapted to like all others of the target. Controls learn from the same ones.
+        source_classes: For study: leave out all source images but those of the classes so named,
+            ``[cat,dog]``. The target's images of the others are then of no class of the source.
+        target_classes: The same of the target, which then also loses its unlabelled images.
         contexts: Part the source's classes into so many contexts, learned one after the other.
         scenario: What is asked in each: to tell its classes, knowing the context (``task``); the
             same question as in all others (``domain``); to tell all classes (``class``).
@@ -53,6 +62,9 @@ class DataOptions:
     split_seed: int = 0
     split_by: Literal["example", "class"] = "example"
     labels_per_class: int | str | None = None
+    target_labels: int | str | None = None
+    source_classes: tuple[str | int, ...] | None = None
+    target_classes: tuple[str | int, ...] | None = None
     contexts: int | None = None
     scenario: Literal["task", "domain", "class"] = "class"
     on_error: Literal["raise", "skip"] = "raise"
@@ -61,6 +73,8 @@ class DataOptions:
     def __post_init__(self) -> None:
         if self.labels_per_class is not None:
             check_amount(self.labels_per_class)
+        if self.target_labels is not None:
+            check_amount(self.target_labels, "target_labels")
         if not 0 < self.view_area <= 1:
             raise ValueError(
                 f"dataset.view_area must be above 0 and at most 1, got {self.view_area}"

@@ -36,6 +36,24 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """What labels that are numbers were before they were standardised.
+
+    Args:
+        mean: Of the source's training labels.
+        std: Their standard deviation, above 0.
+    """
+
+    mean: float
+    std: float
+
+    def restore(self, y: Tensor) -> NDArray[np.float64]:
+        """Returns standardised labels in their own unit."""
+        values: NDArray[np.float64] = y.double().cpu().numpy() * self.std + self.mean
+        return values
+
+
+@dataclass(frozen=True)
 class Contexts:
     """How the examples are parted into contexts that are learned one after the other.
 
@@ -62,12 +80,16 @@ class Table:
 
     Args:
         x: Inputs of N examples: uint8 images ``(N, C, H, W)``, features ``(N, D)``, or texts.
-        y: Labels ``(N,)``, int64; -1 where there is none.
+        y: Labels ``(N,)``, int64; -1 where there is none, and C, the number of classes, where a
+            target example is of a class that the source lacks. Or numbers, float32 and
+            standardised; NaN where there is none.
         rows: Row numbers of each (domain, split), such as ``("target", "test")``.
-        class_names: Names in the order of the labels.
+        class_names: Names in the order of the labels; none where those are numbers.
         columns: ``group``; ``domain``, where there are several sources; and ``task:NAME`` for the
             labels of further tasks.
         contexts: Where the examples are learned in contexts.
+        known: Rows of the target's training split whose labels are learned from.
+        scale: Of labels that are numbers.
     """
 
     x: Inputs
@@ -76,6 +98,8 @@ class Table:
     class_names: tuple[str, ...]
     columns: Mapping[str, Column] = field(default_factory=dict)
     contexts: Contexts | None = None
+    known: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    scale: Scale | None = None
 
     @property
     def tasks(self) -> dict[str, Column]:
@@ -110,4 +134,20 @@ class Table:
     def labelled(self, domain: str, split: str) -> NDArray[np.int64]:
         """Returns the rows of a (domain, split) that have a label; empty where there are none."""
         rows = self.rows.get((domain, split), np.empty(0, np.int64))
-        return rows[self.y.numpy()[rows] >= 0]
+        y = self.y.numpy()[rows]
+        return rows[~np.isnan(y) if self.y.is_floating_point() else y >= 0]
+
+    def lessons(self, domain: str) -> NDArray[np.int64]:
+        """Returns the training rows whose labels are learned from in a domain's name.
+
+        The `known` rows of the target are among the source's, rows of either being repeated so
+        that about half are the target's. A class that the source lacks is never learned.
+        """
+        rows = self.labelled(domain, "train")
+        if not self.y.is_floating_point():
+            rows = rows[self.y.numpy()[rows] < len(self.class_names)]
+        if domain != "source" or len(self.known) == 0 or len(rows) == 0:
+            return rows
+        ratio = len(rows) / len(self.known)
+        more, fewer = max(1, round(ratio)), max(1, round(1 / ratio))
+        return np.concatenate([np.tile(rows, fewer), np.tile(self.known, more)])

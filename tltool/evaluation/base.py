@@ -64,7 +64,7 @@ class Predictions:
         predicted: Predicted classes ``(N,)``.
         scores: Probability of the predicted class ``(N,)``, in [0, 1].
         confusion: Counts ``(C, C)``; rows are true classes.
-        class_names: C names, where they are not those of the label.
+        class_names: C names, where they may not be those of the label.
     """
 
     labels: NDArray[np.int64]
@@ -84,6 +84,19 @@ class Predictions:
         count = self.confusion.sum(axis=1)
         recall = self.confusion.diagonal()[count > 0] / count[count > 0]
         return {"accuracy": float(self.correct.mean()), "class_accuracy": float(recall.mean())}
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What was predicted on one split, where labels are numbers.
+
+    Args:
+        labels: True numbers ``(N,)``, in their unit.
+        predicted: Predicted numbers ``(N,)``, in that unit.
+    """
+
+    labels: NDArray[np.float64]
+    predicted: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -119,12 +132,14 @@ class Scores:
             about.
         predictions: By split.
         grids: Further figures.
+        estimates: By split, where labels are numbers; there are no predictions then.
     """
 
     metrics: dict[str, float]
     units: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     predictions: dict[str, Predictions] = field(default_factory=dict)
     grids: tuple[Grid, ...] = ()
+    estimates: dict[str, Estimates] = field(default_factory=dict)
 
 
 class Evaluation:
@@ -133,6 +148,8 @@ class Evaluation:
     Attributes:
         selects: Whether `score` can choose between epochs.
         needs: Importable modules that it needs beside tltool's own.
+        regression: It scores labels that are numbers, and no others.
+        chooses_by: The metric that `score` returns.
 
     Args:
         subject: What is scored; it changes while it is trained.
@@ -140,6 +157,8 @@ class Evaluation:
 
     selects: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    regression: ClassVar[bool] = False
+    chooses_by: ClassVar[str] = "accuracy"
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject

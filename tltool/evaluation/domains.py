@@ -1,10 +1,15 @@
-"""Accuracy on each domain's splits, and of each group and source where the data name several."""
+"""Accuracy on each domain's splits, and of each group and source where the data name several.
+
+Where the target has classes that the source lacks, those are one more class, ``unknown``.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
@@ -21,10 +26,16 @@ Predict = Callable[[Any], Tensor]
 FIRST = ("target_test", "source_test")
 MOST = 500  # examples of each domain that a distance is measured on
 FEWEST = 20  # below that it means nothing
+UNKNOWN = "unknown"  # the class of what is of no class of the source
 
 
 class Domains(Evaluation):
-    """Predicts every labelled split that was not trained on."""
+    """Predicts every labelled split that was not trained on.
+
+    A strategy that rejects predicts C + 1 classes, and so do all examples have one of C + 1 where
+    the target has classes that the source lacks. Those are right only if they are rejected: a
+    strategy that does not reject gets all of them wrong.
+    """
 
     selects: ClassVar[bool] = True
 
@@ -34,6 +45,11 @@ class Domains(Evaluation):
         self.group = subject.table.columns.get(GROUP)
         if self.group and (problem := missing_packages("a dataset with groups", ["fairlearn"])):
             raise UserError(problem)
+        unknown = (subject.table.y == subject.spec.num_classes).any().item()
+        if unknown or subject.strategy.rejects:
+            self.class_names = (*subject.spec.class_names, UNKNOWN)
+        else:
+            self.class_names = subject.spec.class_names
 
     def score(self, domain: str, split: str) -> float:
         """Returns the accuracy on a split, which has labels."""
@@ -48,11 +64,12 @@ class Domains(Evaluation):
         if len(rows) == 0:
             return None
         with subject.scoring():
-            return evaluate(
+            found = evaluate(
                 lambda x: subject.strategy.predict(subject.net, x).float(),
                 subject.batches(rows),
-                subject.spec.num_classes,
+                len(self.class_names),
             )
+        return replace(found, class_names=self.class_names)
 
     def before_training(self) -> None:
         """Measures how far apart the domains are to start with."""
@@ -85,7 +102,8 @@ class Domains(Evaluation):
         ``target_test/predicted_classes``: see `collapse.effective_classes`.
 
         Of several sources also ``<split>/accuracy/<source>``, and the smallest of them as
-        ``<split>/worst_source_accuracy``.
+        ``<split>/worst_source_accuracy``. Where
+        a split has unknown examples, also what `open_set` does.
         """
         found = {}
         for domain, split in sorted(self.subject.table.rows):
@@ -96,7 +114,7 @@ class Domains(Evaluation):
         metrics = {
             f"{split}/{name}": value
             for split, predicted in found.items()
-            for name, value in predicted.metrics().items()
+            for name, value in (predicted.metrics() | self._open_set(predicted)).items()
         }
         grids: tuple[Grid, ...] = ()
         for split, predicted in found.items():
@@ -137,6 +155,10 @@ class Domains(Evaluation):
         metrics = {f"{split}/accuracy/{name}": value for name, value in right.items()}
         return metrics | {f"{split}/worst_source_accuracy": min(right.values())}, (grid,)
 
+    def _open_set(self, predicted: Predictions) -> dict[str, float]:
+        opened = len(self.class_names) > self.subject.spec.num_classes
+        return open_set(predicted.confusion) if opened else {}
+
     def _groups(
         self, split: str, predicted: Predictions
     ) -> tuple[dict[str, float], tuple[Grid, ...]]:
@@ -144,8 +166,8 @@ class Domains(Evaluation):
             return {}, ()
         domain, _, part = split.partition("_")
         groups = self.group.values.numpy()[self.subject.table.labelled(domain, part)]
-        labels, names = predicted.labels, self.subject.spec.class_names
-        return group_scores(split, labels, predicted.predicted, groups, names, self.group.names)
+        labels, found = predicted.labels, predicted.predicted
+        return group_scores(split, labels, found, groups, self.class_names, self.group.names)
 
 
 @torch.inference_mode()
@@ -155,7 +177,7 @@ def evaluate(
     """Predicts labelled batches; nothing leaves the device before the end.
 
     Args:
-        predict: Maps inputs to logits ``(B, C)``.
+        predict: Maps inputs to logits ``(B, C)``, or fewer where the last class is never predicted.
         batches: Inputs and labels.
         num_classes: C.
     """
@@ -173,3 +195,30 @@ def evaluate(
         torch.cat(scores).cpu().numpy(),
         confusion.cpu().numpy(),
     )
+
+
+def open_set(confusion: NDArray[np.int64]) -> dict[str, float]:
+    """Returns how well known and unknown examples are told, nothing where there are none of either.
+
+    - ``known_accuracy``, OS* of [0]: mean over the known classes of the part that is right;
+    - ``unknown_accuracy``: part of the unknown examples that is rejected;
+    - ``hos`` [1]: their harmonic mean ``2 a b / (a + b)``, 0 where both are.
+
+    The mean over known classes and the unknown one, OS of [0], is ``class_accuracy``.
+
+    Args:
+        confusion: Counts ``(C + 1, C + 1)``; rows are true classes, the last one is unknown.
+
+    References:
+        [0] Saito et al., Open set domain adaptation by backpropagation, ECCV 2018.
+        [1] Bucci et al., On the effectiveness of image rotation for open set domain adaptation,
+            ECCV 2020.
+    """
+    count, right = confusion.sum(axis=1), confusion.diagonal()
+    occurs = count[:-1] > 0
+    if not occurs.any() or count[-1] == 0:
+        return {}
+    known = float((right[:-1][occurs] / count[:-1][occurs]).mean())
+    unknown = float(right[-1] / count[-1])
+    hos = 2 * known * unknown / (known + unknown) if known + unknown > 0 else 0.0
+    return {"known_accuracy": known, "unknown_accuracy": unknown, "hos": hos}

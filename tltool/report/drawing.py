@@ -18,6 +18,7 @@ INK = "#0a0b0c"  # stands for the text colour of the page until `inline` replace
 SHADE = (63 / 255, 130 / 255, 214 / 255)  # colour of a full cell in a matrix; the page's --shade
 BLUE, ORANGE = "#3f82d6", "#e07b00"
 LINES = (BLUE, ORANGE, "#2a9d5c", "#c8456b", "#8e6cc9", "#1f9aa5", "#a3762c", "#7a828c")
+GREY = LINES[-1]
 MAX_NAMED = 20  # classes: beyond that, neither counts nor names can be read in a plot
 WIDTH = 5.8  # inches of 72 px: about what a card gives it, so that 10 pt text stays 10 px
 DPI = 160  # of the parts drawn as pixels

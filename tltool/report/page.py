@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tltool.report import drawing, matrices, plots, wording, working
-from tltool.report.history import Row
+from tltool.report.history import Floats, Row
 from tltool.report.templates import render, write_page
+
+_WORDS = {"accuracy": "accuracy", "r2": "R²"}
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Embedding:
 
     Args:
         points: (N, 2).
-        labels: (N,), class indices.
+        labels: (N,), class indices, or -1; or numbers, or NaN.
         domains: (N,), ``"source"`` or ``"target"``.
 
     Raises:
@@ -28,7 +30,7 @@ class Embedding:
     """
 
     points: NDArray[np.floating]
-    labels: NDArray[np.integer]
+    labels: NDArray[np.integer] | NDArray[np.floating]
     domains: NDArray[np.str_]
 
     def __post_init__(self) -> None:
@@ -48,6 +50,7 @@ class ReportContent:
             fractions, ``controls`` maps a strategy to its metrics.
         history: Rows of metrics.csv; ``epoch`` counts from 0.
         confusion: Counts (C, C) by split, rows are true classes.
+        estimates: Where labels are numbers: true and predicted ones, (N,) each, by split.
         class_names: C names.
         embedding: Features of both domains, or None.
         changes: Key, value and default of every setting that is not at its default.
@@ -61,6 +64,7 @@ class ReportContent:
     results: dict[str, Any]
     history: list[Row] = field(default_factory=list)
     confusion: dict[str, NDArray[np.integer]] = field(default_factory=dict)
+    estimates: dict[str, tuple[Floats, Floats]] = field(default_factory=dict)
     class_names: list[str] = field(default_factory=list)
     embedding: Embedding | None = None
     changes: list[tuple[str, object, object]] = field(default_factory=list)
@@ -121,6 +125,7 @@ def _render(content: ReportContent) -> str:
         headlines=list(_headlines(results)),
         verdicts=wording.verdicts(results),
         selection=wording.selection_sentence(results),
+        label_sets=wording.label_sets(results),
         warnings=results.get("warnings", []),
         strategies=[results.get("strategy", "this run"), *results.get("controls", {})],
         metrics=wording.metric_rows(results),
@@ -134,6 +139,10 @@ def _render(content: ReportContent) -> str:
         confusion=[
             matrices.confusion_plot(name, counts, content.class_names)
             for name, counts in content.confusion.items()
+        ],
+        estimates=[
+            plots.estimates_plot(name, labels, predicted)
+            for name, (labels, predicted) in content.estimates.items()
         ],
         splits=list(content.confusion),
         classes=_class_rows(content.confusion, content.class_names),
@@ -150,8 +159,9 @@ def _render(content: ReportContent) -> str:
 
 def _headlines(results: Mapping[str, Any]) -> Iterator[Headline]:
     controls = results.get("controls", {})
-    for domain in ("target", "source"):
-        name = f"{domain}_test/accuracy"
+    names = [(d, m) for d in ("target", "source") for m in ("accuracy", "r2")]
+    for domain, metric in names:
+        name = f"{domain}_test/{metric}"
         if name not in results.get("metrics", {}):
             continue
         beside = [
@@ -160,10 +170,11 @@ def _headlines(results: Mapping[str, Any]) -> Iterator[Headline]:
             if name in metrics
         ]
         figure = wording.metric(name, results["metrics"][name])
-        yield Headline(f"{domain} test accuracy", figure, ", ".join(beside))
+        yield Headline(f"{domain} test {_WORDS[metric]}", figure, ", ".join(beside))
     if verdict := results.get("verdict"):
-        gain, beside_gain = f"{100 * verdict['gain']:+.1f}", wording.interval(verdict)
-        yield Headline(f"points over {verdict['control']}", gain, beside_gain)
+        figure, _, unit = wording.gain(verdict["metric"], verdict["gain"]).partition(" ")
+        unit = unit or _WORDS.get(verdict["metric"].rpartition("/")[2], "more")
+        yield Headline(f"{unit} over {verdict['control']}", figure, wording.interval(verdict))
 
 
 def _class_rows(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tltool.report.drawing import (
     BLUE,
+    GREY,
     INK,
     LINES,
     MAX_NAMED,
@@ -35,6 +36,10 @@ def learning_plots(history: Sequence[Row]) -> list[Plot]:
         plots.append(_curves("Loss terms", "loss (no unit)", losses))
     if accuracies := groups.get("accuracy"):
         plots.append(_curves("Accuracy", "accuracy (%)", _in_percent(accuracies)))
+    if r2 := groups.get("r2"):
+        plots.append(_curves("R²", "R² (1 is exact)", r2))
+    if errors := groups.get("error"):
+        plots.append(_curves("Error", "mean absolute error (standard deviations)", errors))
     if discriminator := groups.get("discriminator"):
         title, axis = "Discriminator accuracy", "source or target told right (%)"
         plots.append(_curves(title, axis, _in_percent(discriminator), chance=50.0))
@@ -59,6 +64,8 @@ def _group(name: str) -> str:
         return "classes"
     if "accuracy" in last:
         return "accuracy"
+    if last in ("r2", "error"):
+        return last
     return "rate" if last == "lr" or name.startswith("lr-") else "loss"
 
 
@@ -95,14 +102,41 @@ def _curves(
     return Plot(title, svg, tuple(keys))
 
 
+def estimates_plot(name: str, labels: Floats, predicted: Floats) -> Plot:
+    """Draws predicted numbers over true ones; exact ones lie on the diagonal.
+
+    Args:
+        name: Of the split, for the title.
+        labels: (N,).
+        predicted: (N,).
+    """
+    both = np.concatenate([labels, predicted])
+    ends = [float(both.min()), float(both.max())]
+    with axes_of(WIDTH, 5.2) as (figure, axes):
+        axes.plot(ends, ends, color=INK, linewidth=1, linestyle="--", alpha=0.6)
+        axes.scatter(labels, predicted, c=BLUE, s=14, alpha=0.6, linewidths=0, rasterized=True)
+        axes.set_xlabel("true label")
+        axes.set_ylabel("predicted label")
+        error = float(np.abs(predicted - labels).mean())
+        svg = inline(
+            figure,
+            f"Predicted over true labels of {len(labels)} examples of {name}, "
+            f"mean absolute error {error:.4g}",
+        )
+    return Plot(name, svg, (Key("exact", "currentColor", "dash"),), f"{len(labels):,} examples")
+
+
 def embedding_plots(
-    points: Floats, labels: NDArray[np.integer], domains: NDArray[np.str_], names: Sequence[str]
+    points: Floats,
+    labels: NDArray[np.integer] | NDArray[np.floating],
+    domains: NDArray[np.str_],
+    names: Sequence[str],
 ) -> tuple[Plot, Plot]:
-    """Draws one map of features twice: coloured by domain, coloured by class.
+    """Draws one map of features twice: coloured by domain, coloured by class or by number.
 
     Args:
         points: (N, 2).
-        labels: (N,), class indices.
+        labels: (N,), class indices; grey where they are of no class, as -1. Or numbers, or NaN.
         domains: (N,) of ``source`` and ``target``.
         names: Names of the classes.
     """
@@ -114,15 +148,33 @@ def embedding_plots(
         _scatter(points, by_domain, domains, "domain"),
         tuple(Key(key.label, tone[key.label], key.mark) for key in shapes),
     )
+    if labels.dtype.kind == "f":
+        colours, note = _by_number(labels.astype(float))
+        svg = _scatter(points, colours, domains, "label")
+        return first, Plot("Coloured by label", svg, shapes, note)
     palette = _palette(len(names))
     legend = shapes
     note = f"{len(names)} classes: colours follow their order"
     if len(names) <= MAX_NAMED:
         legend += tuple(Key(name, palette[i], "square") for i, name in enumerate(names))
         note = ""
-    by_class = np.array([palette[label] for label in labels])
+        if ((labels < 0) | (labels >= len(names))).any():
+            legend += (Key("no label", GREY, "square"),)
+    by_class = np.array([palette[i] if 0 <= i < len(names) else GREY for i in labels])
     svg = _scatter(points, by_class, domains, "class")
     return first, Plot("Coloured by class", svg, legend, note)
+
+
+def _by_number(values: Floats) -> tuple[NDArray[np.str_], str]:
+    """Returns a colour for each number, grey for NaN, and what the colours mean."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    known = values[~np.isnan(values)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 0.0)
+    shares = (values - low) / max(high - low, np.finfo(float).tiny)
+    colours = [GREY if np.isnan(s) else to_hex(colormaps["viridis"](s)) for s in shares]
+    return np.array(colours), f"from {low:.4g} (dark) to {high:.4g} (light), grey where unknown"
 
 
 def _shapes(domains: NDArray[np.str_]) -> Iterator[Key]:

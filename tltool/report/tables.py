@@ -113,6 +113,8 @@ def _validators(rows: Sequence[tuple[str, list[str]]]) -> Table:
 def _facts(results: Results, run_dir: Path) -> Iterator[tuple[str, str]]:
     if results.get("status", "done") != "done":
         yield "status", results["status"]
+    for line in wording.label_sets(results):
+        yield "classes", line
     yield "selection", wording.selection_sentence(results)
     counts = wording.counts(results)
     sizes = {name: number for name, number in counts.items() if name.endswith(" parameters")}

@@ -1,6 +1,6 @@
 """Figures and findings in words, the same on the page and in the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Results = Mapping[str, Any]  # the contents of results.json
@@ -11,6 +11,7 @@ VERDICTS = {
     "negative": "{} hurt",
 }
 NO_VALUE = "-"
+NAMED = 10  # classes named in a sentence
 
 
 def percent(fraction: float) -> str:
@@ -27,7 +28,8 @@ def metric(name: str, value: float | None) -> str:
 
 def is_fraction(name: str) -> bool:
     """Whether a metric is shown in percent."""
-    return "accuracy" in name.rpartition("/")[2]
+    last = name.rpartition("/")[2]
+    return "accuracy" in last or last == "hos"
 
 
 def spread(name: str, mean: float | None, sd: float | None, difference: bool = False) -> str:
@@ -47,6 +49,11 @@ def spread(name: str, mean: float | None, sd: float | None, difference: bool = F
     return words + (unit if is_fraction(name) else "")
 
 
+def gain(name: str, value: float) -> str:
+    """Returns a difference of two values of a metric: ``"+21.6 points"``, or ``"+0.123"``."""
+    return f"{100 * value:+.1f} points" if is_fraction(name) else f"{value:+.3f}"
+
+
 def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
     """Returns each metric with its values in words: of the run, then of each control."""
     columns = [results.get("metrics", {}), *results.get("controls", {}).values()]
@@ -55,20 +62,21 @@ def metric_rows(results: Results) -> list[tuple[str, list[str]]]:
 
 
 def verdict_sentence(strategy: str, verdict: Mapping[str, Any]) -> str:
-    """Says whether a strategy helped, by how many points and how sure that is.
+    """Says whether a strategy helped, by how much and how sure that is.
 
     Args:
         strategy: Its name.
         verdict: ``verdict`` (``positive``, ``none`` or ``negative``), ``metric``, ``control``,
-            ``gain`` and ``interval`` (low, high), these as fractions. What else it holds are
-            further figures by name, fractions too.
+            ``gain`` and ``interval`` (low, high) of that metric. What else it holds are further
+            figures by name, fractions.
     """
     known = ("control", "metric", "gain", "interval", "verdict")
     further = "".join(
         f", {name} {100 * value:+.1f} %" for name, value in verdict.items() if name not in known
     )
     return (
-        f"{VERDICTS[verdict['verdict']].format(strategy)}: {100 * verdict['gain']:+.1f} points on"
+        f"{VERDICTS[verdict['verdict']].format(strategy)}: "
+        f"{gain(verdict['metric'], verdict['gain'])} on"
         f" {verdict['metric']} against {verdict['control']}, {interval(verdict)}{further}"
     )
 
@@ -94,9 +102,9 @@ def grid_rows(grid: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def interval(verdict: Mapping[str, Any]) -> str:
-    """Returns ``"95 % interval +25.0 to +34.1"`` for an ``interval`` of fractions."""
-    low, high = verdict["interval"]
-    return f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}"
+    """Returns ``"95 % interval +25.0 to +34.1"`` for the ``interval`` of a ``metric``."""
+    low, high = (gain(verdict["metric"], end) for end in verdict["interval"])
+    return f"95 % interval {low.removesuffix(' points')} to {high.removesuffix(' points')}"
 
 
 def selection_sentence(results: Results) -> str:
@@ -104,7 +112,8 @@ def selection_sentence(results: Results) -> str:
 
     Args:
         results: With ``selection`` {``rule``, ``epoch`` counted from 1 or None, ``epochs``
-            trained in all}.
+            trained in all}, and ``target_labels`` {``per_class``, ``examples``} where labels of
+            the target were learned from.
     """
     selection = results.get("selection") or {}
     rule = selection.get("rule")
@@ -116,9 +125,59 @@ def selection_sentence(results: Results) -> str:
         words = f"epoch {selection['epoch']}{of}, {words}"
     if not any(name.startswith("target_") for name in results.get("metrics", {})):
         return words
+    words += "; target labels were"
+    if used := results.get("target_labels"):
+        words = f"{words} used: {_amount(used)}"
+        if rule == "oracle":
+            words += ", and to choose the epoch: the target figures are an upper bound"
+        return words
     if rule == "oracle":
-        return f"{words}; target labels were used, so the target figures are an upper bound"
-    return f"{words}; target labels were not used"
+        return f"{words} used, so the target figures are an upper bound"
+    return f"{words} not used"
+
+
+def _amount(used: Mapping[str, Any]) -> str:
+    amount, examples = used["per_class"], f"({used['examples']:,})"
+    if amount == "100%":
+        return f"all of them {examples}"
+    return f"{amount} {'per' if isinstance(amount, int) else 'of each'} class {examples}"
+
+
+def label_sets(results: Results) -> list[str]:
+    """Says how the classes of source and target differ, and what is made for that.
+
+    Args:
+        results: With ``label_sets`` {``classes`` of the source, ``missing_in_target`` and
+            ``only_in_target`` by name, ``unlabelled`` target examples, and whether the strategy
+            ``rejects``}, where the target has labels.
+
+    Returns:
+        No line, one, or one for either difference.
+    """
+    sets, lines = results.get("label_sets"), []
+    if not sets:
+        return []
+    # What an example without a label is of is not known: there may be more, or all of them.
+    target = "the labelled part of the target" if sets["unlabelled"] else "the target"
+    if missing := sets["missing_in_target"]:
+        of = f"{len(missing)} of {sets['classes']} classes: {_some(missing)}"
+        lines.append(f"{target} lacks {of}{_made_for('pada', results)}")
+    if strangers := sets["only_in_target"]:
+        number = "a class" if len(strangers) == 1 else f"{len(strangers)} classes"
+        line = f"{target} adds {number}: {_some(strangers)}{_made_for('osbp', results)}"
+        if not sets["rejects"]:
+            line += f"; {results['strategy']} rejects nothing, and gets those examples wrong"
+        lines.append(line)
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _made_for(name: str, results: Results) -> str:
+    return "" if results.get("strategy") == name else f"; strategy={name} is made for this"
 
 
 def duration(seconds: float) -> str:

@@ -12,14 +12,16 @@ from rich.console import Console
 from tltool.config.instantiate import check_needs
 from tltool.data.readers import checked_reader
 from tltool.data.store import as_inputs
+from tltool.data.table import Scale
 from tltool.errors import UserError
+from tltool.evaluation.domains import UNKNOWN
 from tltool.run.build import build
 from tltool.run.console import tracked
 from tltool.run.examples import Examples, examples_at
 from tltool.run.fit import stage_inputs
 from tltool.run.folder import RunFolder, read_config
 from tltool.run.model import Model, ModelBuilder, with_random_weights
-from tltool.run.outcome import exported_spec, load_model
+from tltool.run.outcome import exported_scale, exported_spec, load_model
 from tltool.run.subject import evaluation_of
 from tltool.strategies.base import DataSpec
 
@@ -51,7 +53,7 @@ def predict(run: Path, path: Path, console: Console) -> tuple[str, int]:
 
     Returns:
         CSV text with columns path or text, label and score (of several tasks: label_TASK and
-        score_TASK of each), and how many rows it has.
+        score_TASK of each; of labels that are numbers no score), and how many rows it has.
 
     Raises:
         UserError: It is no finished run, there is nothing to predict, or some cannot be read.
@@ -60,11 +62,12 @@ def predict(run: Path, path: Path, console: Console) -> tuple[str, int]:
     config = read_config(run)
     model = ModelBuilder(with_random_weights(config)).build(spec)
     load_model(run, model.learner)
+    scale = exported_scale(run)
     examples = examples_at(path, model.backbone.modality, config["dataset"])
     rows: list[dict[str, str]] = []
     with tracked(console, "predicting") as update:
         for start in range(0, len(examples.names), BATCH):
-            rows += _predict(model, spec, examples, slice(start, start + BATCH))
+            rows += _predict(model, spec, scale, examples, slice(start, start + BATCH))
             update(len(rows), len(examples.names), "")
     text = io.StringIO()
     columns = list(rows[0]) if rows else [examples.column, "label", "score"]
@@ -74,7 +77,9 @@ def predict(run: Path, path: Path, console: Console) -> tuple[str, int]:
     return text.getvalue(), len(rows)
 
 
-def _predict(model: Model, spec: DataSpec, examples: Examples, some: slice) -> list[dict[str, str]]:
+def _predict(
+    model: Model, spec: DataSpec, scale: Scale | None, examples: Examples, some: slice
+) -> list[dict[str, str]]:
     store, names = model.backbone.preprocessing.store(), examples.names[some]
     encoded = store.encode(examples.items[some])
     good = [one for one in encoded if not isinstance(one, str)]
@@ -89,8 +94,12 @@ def _predict(model: Model, spec: DataSpec, examples: Examples, some: slice) -> l
         x = model.prepare(to_device(inputs[torch.arange(len(good))], device), training=False)
         logits = model.learner.predict_tasks(x)
     rows = [{examples.column: name} for name in names]
+    if scale is not None:
+        for row, value in zip(rows, scale.restore(logits["label"].squeeze(1)), strict=True):
+            row["label"] = f"{value:.6g}"
+        return rows
     for task, of_task in logits.items():
-        classes = spec.tasks.get(task, spec.class_names)
+        classes = (*spec.tasks.get(task, spec.class_names), UNKNOWN)  # where it rejects
         suffix = f"_{task}" if len(logits) > 1 else ""
         scores, predicted = of_task.softmax(dim=1).cpu().max(dim=1)
         for row, label, score in zip(rows, predicted.tolist(), scores.tolist(), strict=True):

@@ -1,7 +1,7 @@
 """From a resolved configuration to everything that a run needs."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,17 @@ from tltool.config.instantiate import instantiate_shared
 from tltool.config.options import options as options_of
 from tltool.config.signature import class_attribute
 from tltool.data.cache import Arrays, load_arrays
+from tltool.data.classes import LabelSets, classes_of
 from tltool.data.contexts import in_contexts
 from tltool.data.datamodule import DataModule
 from tltool.data.labels import draw_labels
+from tltool.data.numbers import standardised, strata
 from tltool.data.options import DataOptions
-from tltool.data.readers.base import DOMAIN_NAME, Reader
+from tltool.data.readers.base import DOMAIN_NAME, ONLY_IN_TARGET, Reader
 from tltool.data.splits import assign_splits, hold_out_validation
 from tltool.data.table import DOMAIN, GROUP, Column, Table
 from tltool.errors import UserError
+from tltool.run.labels import check_lessons, check_numbers, known_rows
 from tltool.run.model import Model, ModelBuilder
 from tltool.run.selection import SPLITS, holds_out, recorded
 from tltool.strategies.base import DataSpec
@@ -29,7 +32,18 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Parts:
-    """Model and data of one run."""
+    """Model and data of one run.
+
+    Args:
+        config: Resolved and validated.
+        model: What is trained.
+        reader: Of the data.
+        arrays: What it read.
+        table: The examples, split.
+        spec: What a strategy may know of them.
+        datamodule: Serves them.
+        label_sets: How the classes of source and target differ; for reporting.
+    """
 
     config: Mapping[str, Any]
     model: Model
@@ -38,6 +52,7 @@ class Parts:
     table: Table
     spec: DataSpec
     datamodule: DataModule
+    label_sets: LabelSets | None = None
 
 
 def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None = None) -> Parts:
@@ -59,6 +74,8 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
             f"dataset.batch_size={options.batch_size}: it is shared equally by hardware.devices="
             f"{builder.hardware.devices}, so type a multiple of that"
         )
+    if reader.regression:
+        check_numbers(builder.strategy, options)
     arrays = load_arrays(
         reader,
         builder.backbone.preprocessing,
@@ -66,10 +83,16 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         cache=options.cache,
         progress=decoding,
     )
-    splits = assign_splits(
-        arrays.labels,
-        arrays.domains,
-        arrays.splits,
+    classes = classes_of(arrays, options.source_classes, options.target_classes)
+    columns = {name: one for name, one in arrays.columns.items() if name != ONLY_IN_TARGET}
+    arrays = replace(
+        arrays, labels=classes.labels, class_names=list(classes.names), columns=columns
+    )
+    splits = np.full(arrays.splits.shape, "", dtype="<U5")  # of what is left out, too
+    splits[classes.kept] = assign_splits(
+        strata(arrays.labels[classes.kept]),
+        arrays.domains[classes.kept],
+        arrays.splits[classes.kept],
         options.test_fraction,
         options.split_seed,
         options.split_by == "class",
@@ -78,12 +101,16 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     table = _table(arrays, splits, config, options)
     if options.contexts is not None:
         table = in_contexts(table, options.contexts, options.scenario, config["seed"])
+    if reader.regression:
+        table = standardised(table)
     spec = _spec(table)
     model = builder.build(spec)
+    if options.target_labels is not None:
+        check_lessons(model.strategy)
     datamodule = DataModule(
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )
-    return Parts(config, model, reader, arrays, table, spec, datamodule)
+    return Parts(config, model, reader, arrays, table, spec, datamodule, classes.sets)
 
 
 def same_modality(reader: Reader, config: Mapping[str, Any]) -> None:
@@ -108,6 +135,7 @@ def _table(
         (str(domain), str(split)): np.flatnonzero((arrays.domains == domain) & (splits == split))
         for domain in np.unique(arrays.domains)
         for split in np.unique(splits[arrays.domains == domain])
+        if split
     }
     table = Table(
         arrays.inputs(),
@@ -120,17 +148,18 @@ def _table(
         },
     )
     if options.labels_per_class is not None:
-        amount, seed = options.labels_per_class, config["seed"]
-        rows["source", "train"] = _drawn(table, amount, seed)
+        rows["source", "train"] = _drawn(table, options.labels_per_class, config["seed"])
+    known = known_rows(arrays, rows, options.target_labels, config["seed"])
     if holds_out(config) and ("source", "val") not in rows:
         rows["source", "train"], rows["source", "val"] = hold_out_validation(
-            arrays.labels,
+            strata(arrays.labels),
             rows["source", "train"],
             options.val_fraction,
             options.split_seed,
             options.split_by == "class",
             _sources(arrays),
         )
+    table = replace(table, known=known)
     _can_be_scored(table, config)
     return table
 
@@ -151,6 +180,8 @@ def _can_be_scored(table: Table, config: Mapping[str, Any]) -> None:
             )
         if rule not in SPLITS and len(table.rows.get(("target", "train"), ())) == 0:
             raise UserError(f"{key}={rule} scores on the target, and there is none: {way_out}")
+        if rule not in SPLITS and table.y.is_floating_point():
+            raise UserError(f"{key}={rule} scores classes, and the labels are numbers: {way_out}")
 
 
 def _sources(arrays: Arrays) -> NDArray[np.int64] | None:
@@ -164,7 +195,8 @@ def _drawn(table: Table, amount: int | str, seed: int) -> NDArray[np.int64]:
     for name, rows in table.by_source(table.rows["source", "train"]).items():
         called = name if len(table.sources) > 1 else "the source"
         try:
-            drawn.append(draw_labels(labels, rows, amount, seed, table.class_names, called))
+            names = table.class_names
+            drawn.append(draw_labels(labels, rows, amount, seed, names, whose=called))
         except ValueError as error:
             problems.append(f"dataset.{error}")
     if problems:
@@ -189,7 +221,7 @@ def _spec(table: Table) -> DataSpec:
     sizes = {domain: len(rows) for (domain, split), rows in table.rows.items() if split == "train"}
     group = table.columns.get(GROUP)
     return DataSpec(
-        len(table.class_names),
+        1 if table.y.is_floating_point() else len(table.class_names),
         table.class_names,
         sizes,
         tasks={name: column.names for name, column in table.tasks.items()},
@@ -199,6 +231,7 @@ def _spec(table: Table) -> DataSpec:
         scenario=table.contexts.scenario if table.contexts else "",
         examples=len(table.y),
         sources=table.sources,
+        regression=table.y.is_floating_point(),
     )
 
 
@@ -215,7 +248,7 @@ def _group_counts(table: Table, group: Column) -> tuple[tuple[int, ...], ...]:
 def counts(parts: Parts) -> dict[str, int]:
     """Returns how many examples each domain's splits have, and how many parameters there are."""
     examples = {f"{d}_{s}": len(rows) for (d, s), rows in sorted(parts.table.rows.items())}
-    # In no split: dataset.labels_per_class asks for fewer than there are.
+    # In no split: dataset.labels_per_class and the like ask for fewer than there are.
     if left_out := len(parts.table.y) - sum(len(rows) for rows in parts.table.rows.values()):
         examples["left_out_examples"] = left_out
     strategy, net = parts.model.strategy, parts.model.net

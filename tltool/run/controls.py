@@ -40,7 +40,7 @@ def run_controls(
         side, ``verdicts`` against each but those that learn from target labels, and ``verdict``,
         the first of them, where there are labels to compare on.
     """
-    name, labelled = evaluation_name(parts), len(parts.table.labelled("target", "train")) > 0
+    name, labelled = evaluation_name(parts), len(parts.table.lessons("target")) > 0
     found: dict[str, Any] = {}
     verdicts = []
     metrics = list(scores.units)

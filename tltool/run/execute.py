@@ -15,6 +15,7 @@ from tltool.config.instantiate import instantiate
 from tltool.data.readers import checked_reader
 from tltool.errors import RunError, UserError
 from tltool.evaluation.base import Evaluation
+from tltool.report import wording
 from tltool.run.budget import Budget, budgets
 from tltool.run.build import Parts, absent_classes, build, counts
 from tltool.run.checkpoint import Checkpoint, load_checkpoint
@@ -24,6 +25,7 @@ from tltool.run.fit import fit, stage_inputs
 from tltool.run.folder import RunFolder
 from tltool.run.forgetting import forgetting
 from tltool.run.history import History
+from tltool.run.labels import target_labels
 from tltool.run.outcome import save_model, save_predictions, save_split
 from tltool.run.record import Record
 from tltool.run.selection import Selection
@@ -46,6 +48,7 @@ class Run:
         command: What was typed.
         console: Where progress is shown.
         signals: What may end it.
+        control: It is a control of another run, which has said what there is to say of the data.
     """
 
     resolved: Resolved
@@ -53,6 +56,7 @@ class Run:
     command: Sequence[str]
     console: Console
     signals: Signals
+    control: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -120,6 +124,9 @@ def _run(run: Run, record: Record) -> dict[str, Any]:
         _same_data(run.folder, parts)
     record.add_parts(parts)
     save_split(run.folder, parts)
+    if not run.control:
+        for line in wording.label_sets(_head(run, "running") | _of_labels(parts)):
+            run.console.print(line, soft_wrap=True)  # one line, also in a pipe
     plan, evaluation = budgets(parts), evaluation_of(parts)
     selection = Selection(**(checkpoint.selection or {"rule": run.config["selection"]}))
     history = History(
@@ -169,9 +176,10 @@ def _evaluate(
             "selection": {**selection.state(), "epochs": sum(b.epochs for b in plan)},
             "metrics": scores.metrics | forgetting(parts),
             "grids": [asdict(grid) for grid in scores.grids],
-            "validators": best_epochs(history.rows, run.config),
+            "validators": best_epochs(history.rows, run.config, evaluation.chooses_by),
             "signs": signs(history.rows),
             "counts": counts(parts),
+            **_of_labels(parts),
             "timing": {
                 "fit_s": round(checkpoint.fit_seconds, 3),
                 "fit_cpu_s": round(checkpoint.fit_cpu_seconds, 3),
@@ -189,7 +197,18 @@ def _evaluate(
 
 
 def _again(run: Run, resolved: Resolved, path: Path) -> dict[str, Any]:
-    return execute_run(replace(run, resolved=resolved, folder=RunFolder(path)))
+    return execute_run(replace(run, resolved=resolved, folder=RunFolder(path), control=True))
+
+
+def _of_labels(parts: Parts) -> dict[str, Any]:
+    """Returns what results.json says of the labels that the data have."""
+    found: dict[str, Any] = {}
+    if parts.label_sets is not None:
+        rejects = parts.model.strategy.rejects
+        found["label_sets"] = {**asdict(parts.label_sets), "rejects": rejects}
+    if used := target_labels(parts):
+        found["target_labels"] = used
+    return found
 
 
 def _head(run: Run, status: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tltool.run.budget import Budget
 from tltool.run.checkpoint import Checkpoint, save_selected
 from tltool.run.folder import RunFolder
 from tltool.run.history import History
-from tltool.run.selection import Selection, column
+from tltool.run.selection import Selection
 from tltool.run.signals import Interrupted, Signals
 from tltool.run.validation import Validation
 from tltool.strategies.base import Stage
@@ -158,7 +158,7 @@ class Monitor(pl.Callback):
         if problem is not None:
             self.warn(problem)
         if self.last and self.selection.chooses:
-            if self.selection.better(epoch, scores[column(self.selection.rule)]):
+            if self.selection.better(epoch, scores[self.validation.column(self.selection.rule)]):
                 save_selected(self.folder, learner.state_dict())
 
     def _flush(self, learner: Learner) -> None:

@@ -12,6 +12,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from tltool.data.table import Scale
 from tltool.errors import UserError
 from tltool.evaluation.base import Scores
 from tltool.learner import Learner
@@ -23,13 +24,18 @@ PREDICTIONS = "predictions.npz"
 
 
 def save_predictions(folder: RunFolder, scores: Scores) -> None:
-    """Writes labels, predicted classes and scores of every split, and what each unit scored."""
+    """Writes labels, what is predicted and its scores on every split, and what each unit scored."""
     arrays: dict[str, NDArray[Any]] = {f"units/{name}": u for name, u in scores.units.items()}
     for split, predicted in scores.predictions.items():
         arrays |= {
             f"{split}/labels": predicted.labels,
             f"{split}/predicted": predicted.predicted,
             f"{split}/scores": predicted.scores,
+        }
+    for split, estimated in scores.estimates.items():
+        arrays |= {
+            f"{split}/labels": estimated.labels,
+            f"{split}/predicted": estimated.predicted,
         }
     # numpy takes the arrays as keywords, and "file" is its only other one.
     folder.write(PREDICTIONS, lambda file: np.savez_compressed(file, **arrays))  # type: ignore[arg-type]
@@ -63,14 +69,16 @@ def main_metric(run: Path) -> str:
 
 
 def save_split(folder: RunFolder, parts: Parts) -> None:
-    """Writes which image is in which split; with `dataset.split_seed` it is made only once."""
+    """Writes which image is in which split, and which target labels are learned from, if any."""
     of_row = {i: key for key, rows in parts.table.rows.items() for i in rows.tolist()}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("domain", "split", "path"))
-    left_out = ("source", "left out")
-    rows = ((*of_row.get(i, left_out), path) for i, path in enumerate(parts.arrays.paths))
-    writer.writerows(rows)
+    known = set(parts.table.known.tolist())
+    writer.writerow(("domain", "split", "path", *(["target_label"] if known else [])))
+    for i, path in enumerate(parts.arrays.paths):
+        domain, split = of_row.get(i) or (parts.arrays.domains[i], "left out")
+        used = ["used" if i in known else ""] if known else []
+        writer.writerow((domain, split, path, *used))
     folder.write_text("splits.csv", text.getvalue())
 
 
@@ -80,6 +88,7 @@ def save_model(folder: RunFolder, parts: Parts) -> None:
     about = {
         "spec": json.dumps(asdict(parts.spec)),
         "preprocessing": json.dumps(parts.model.backbone.preprocessing.describe()),
+        "scale": json.dumps(parts.table.scale and asdict(parts.table.scale)),
     }
     data = safetensors.torch.save(state, about)
     folder.write(MODEL, lambda file: file.write(data))
@@ -106,15 +115,29 @@ def exported_spec(run: Path) -> DataSpec:
     Raises:
         UserError: The run exported nothing, or the file is damaged.
     """
+    spec = _about(run, "spec")
+    known = {one.name for one in fields(DataSpec)}
+    return DataSpec(**{key: _tuples(value) for key, value in spec.items() if key in known})
+
+
+def exported_scale(run: Path) -> Scale | None:
+    """Returns the scale of a run's labels; None where those are classes.
+
+    Raises:
+        UserError: The run exported nothing, or the file is damaged.
+    """
+    found = _about(run, "scale")
+    return Scale(**found) if found else None
+
+
+def _about(run: Path, key: str) -> Any:
     try:
         with safe_open(run / MODEL, framework="pt") as file:
-            spec = json.loads(file.metadata()["spec"])
+            return json.loads(file.metadata().get(key, "null"))
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{run} has no usable {MODEL}: finish it with `tltool train --resume {run}`"
         ) from error
-    known = {one.name for one in fields(DataSpec)}
-    return DataSpec(**{key: _tuples(value) for key, value in spec.items() if key in known})
 
 
 def _tuples(value: Any) -> Any:

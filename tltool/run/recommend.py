@@ -111,6 +111,8 @@ def _rows(parts: Parts, most: int) -> Rows:
     Raises:
         UserError: There are none, or they are of one class.
     """
+    if parts.spec.regression:
+        raise UserError("recommend scores classes, and the labels are numbers")
     rows = parts.table.labelled("source", "train")
     if len(np.unique(parts.table.y.numpy()[rows])) < 2:
         raise UserError(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import tltool
 from tltool.run.build import Parts
 from tltool.run.folder import RunFolder
+from tltool.run.labels import target_labels
 
 PACKAGES = (
     "torch",
@@ -69,6 +71,10 @@ class Record:
                 **parts.reader.provenance(),
             },
         }
+        if scale := parts.table.scale:
+            self.data["label_scale"] = asdict(scale)
+        if used := target_labels(parts):
+            self.data["target_labels_used"] = used
         self._write()
 
     def end(self, status: str, reason: str | None = None) -> None:

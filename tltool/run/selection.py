@@ -12,9 +12,14 @@ RULES = (LAST, *VALIDATORS, ORACLE)
 SPLITS = {"source_val": ("source", "val"), ORACLE: ("target", "test")}
 
 
-def column(rule: str) -> str:
-    """Returns the column of metrics.csv that holds a rule's scores."""
-    return f"{'_'.join(SPLITS[rule])}/accuracy" if rule in SPLITS else f"validator/{rule}"
+def column(rule: str, metric: str = "accuracy") -> str:
+    """Returns the column of metrics.csv that holds a rule's scores.
+
+    Args:
+        rule: One of `RULES`.
+        metric: What the run's evaluation chooses by, where it scores a split.
+    """
+    return f"{'_'.join(SPLITS[rule])}/{metric}" if rule in SPLITS else f"validator/{rule}"
 
 
 def recorded(config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,20 +36,27 @@ def subject_of(parts: Parts) -> Subject:
 
 
 def evaluation_name(parts: Parts) -> str:
-    """Returns the name of what the run is scored by: as typed, or what its feed brings."""
-    return str(parts.config["evaluation"] or feed_class(parts.model.strategy.feed).evaluation)
+    """Returns the name of what the run is scored by: as typed, or what labels and feed bring."""
+    brought = feed_class(parts.model.strategy.feed).evaluation
+    return str(parts.config["evaluation"] or ("regression" if parts.spec.regression else brought))
 
 
 def evaluation_of(parts: Parts) -> Evaluation:
     """Returns what scores a run.
 
     Raises:
-        UserError: It lacks packages, or cannot choose between epochs and was asked to.
+        UserError: It lacks packages, scores other labels, or cannot choose between epochs and was
+            asked to.
     """
     name = evaluation_name(parts)
     kind = evaluation_class(name)
     if problem := missing_packages(f"evaluation={name}", kind.needs):
         raise UserError(problem)
+    if kind.regression != parts.spec.regression:
+        labels, other = ("numbers", "classes") if parts.spec.regression else ("classes", "numbers")
+        raise UserError(
+            f"evaluation={name} scores {other}, and the labels are {labels}: leave it out"
+        )
     if (rules := recorded(parts.config)) and not kind.selects:
         key = "selection" if parts.config["selection"] in rules else "validator"
         raise UserError(

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from tltool.config.compose import Resolved, defaults
 from tltool.config.difference import difference
 from tltool.evaluation.base import Scores
+from tltool.evaluation.domains import UNKNOWN
 from tltool.report.embedding import embed
 from tltool.report.page import Embedding, ReportContent, write_report
 from tltool.run.build import Parts
@@ -28,16 +30,20 @@ def write_run_report(
     """Writes report.html into the run folder."""
     if not folder.writes:
         return
+    closed = parts.spec.class_names
+    shown = {
+        split: (predicted.confusion, predicted.class_names or closed)
+        for split, predicted in scores.predictions.items()
+    }
+    opened = (*closed, UNKNOWN)
+    names = opened if any(of == opened for _, of in shown.values()) else closed
     content = ReportContent(
         title=parts.config["name"] or f"{results['strategy']} on {results['dataset']}",
         results=dict(results),
         history=[dict(row) for row in history],
-        confusion={
-            split: predicted.confusion
-            for split, predicted in scores.predictions.items()
-            if predicted.class_names in (None, parts.spec.class_names)
-        },
-        class_names=list(parts.spec.class_names),
+        confusion={split: counts for split, (counts, of) in shown.items() if of == names},
+        estimates={split: (e.labels, e.predicted) for split, e in scores.estimates.items()},
+        class_names=list(names),
         embedding=_embedding(parts),
         changes=difference(resolved.saved(), defaults()),
         record=folder.read_json("record.json"),
@@ -57,5 +63,6 @@ def _embedding(parts: Parts) -> Embedding | None:
     if len(rows) < 2:
         return None
     features, _ = subject_of(parts).outputs(rows)
-    labels = parts.table.y.numpy()[rows]
+    scale, y = parts.table.scale, parts.table.y[torch.from_numpy(rows)]
+    labels = y.numpy() if scale is None else scale.restore(y)
     return Embedding(embed(features.numpy(), seed=0), labels, np.array(domains))

@@ -1,6 +1,7 @@
 """What is scored at the end of every epoch, without the target's labels unless asked for."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tltool.data.feeds import feed_class
+from tltool.data.table import Table
 from tltool.errors import RunError
 from tltool.evaluation.base import Evaluation
 from tltool.evaluation.collapse import collapsed, effective_classes
@@ -38,9 +40,10 @@ class Validation:
             rule
             for rule in recorded(config)
             # `all` is all that there is data for; a rule that was named has been checked.
-            if rule not in SPLITS or len(table.labelled(*SPLITS[rule])) > 0
+            if _has_examples(table, rule)
         )
-        self.guard: str = config["collapse"]
+        numbers = parts.spec.regression
+        self.guard: str = "off" if numbers else config["collapse"]
         self.rows = {
             name: _some(table.rows.get(key, np.empty(0, np.int64)))
             for name, key in (
@@ -50,7 +53,8 @@ class Validation:
             )
         }
         labels = table.y.numpy()[table.labelled("source", "train")]
-        self.prior = np.bincount(labels, minlength=len(table.class_names))
+        classes = np.empty(0, np.int64) if numbers else labels
+        self.prior = np.bincount(classes, minlength=len(table.class_names))
 
     def epoch(self, stage: Stage, progress: float) -> tuple[dict[str, float], str | None]:
         """Scores the network as it is.
@@ -68,7 +72,7 @@ class Validation:
         row: dict[str, float] = {}
         for rule in self.rules:
             if rule in SPLITS:
-                row[column(rule)] = self.evaluation.score(*SPLITS[rule])
+                row[self.column(rule)] = self.evaluation.score(*SPLITS[rule])
         unlabelled = [rule for rule in self.rules if rule not in SPLITS]
         watched = self.guard != "off" and self._adapts(stage)
         if not unlabelled and not watched:
@@ -79,6 +83,10 @@ class Validation:
             outputs = self._with_source(features, logits)
             row |= {column(rule): VALIDATORS[rule](outputs) for rule in unlabelled}
         return row, self._collapse(logits, row, progress) if watched else None
+
+    def column(self, rule: str) -> str:
+        """Returns where the scores of a rule are."""
+        return column(rule, self.evaluation.chooses_by)
 
     def _adapts(self, stage: Stage) -> bool:
         name = stage.feed or self.parts.model.strategy.feed
@@ -114,20 +122,21 @@ class Validation:
 
 
 def best_epochs(
-    history: Sequence[Mapping[str, float]], config: Mapping[str, Any]
+    history: Sequence[Mapping[str, float]], config: Mapping[str, Any], metric: str = "accuracy"
 ) -> dict[str, dict[str, float]]:
     """Returns, for each recorded rule, the ``epoch`` it is best at and its ``score`` there.
 
     Where the target's test accuracy was recorded too (``oracle``), ``target_accuracy`` is that of
-    the epoch. Of equals the first epoch counts.
+    the epoch. Of equals the first epoch counts. ``metric`` is what the evaluation chooses by.
     """
     found: dict[str, dict[str, float]] = {}
     for rule in recorded(config):
-        rows = [row for row in history if column(rule) in row]
+        name = column(rule, metric)
+        rows = [row for row in history if name in row]
         if not rows:
             continue
-        best = max(rows, key=lambda row: row[column(rule)])
-        found[rule] = {"epoch": best["epoch"], "score": best[column(rule)]}
+        best = max(rows, key=itemgetter(name))
+        found[rule] = {"epoch": best["epoch"], "score": best[name]}
         if column(ORACLE) in best:
             found[rule]["target_accuracy"] = best[column(ORACLE)]
     return found
@@ -144,6 +153,13 @@ def signs(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
             ends = values[: min(10, len(values) // 2 or 1)], values[-min(10, len(values)) :]
             found[name.rpartition("/")[2]] = [float(np.mean(end)) for end in ends]
     return found
+
+
+def _has_examples(table: Table, rule: str) -> bool:
+    """Whether there is what a rule scores on."""
+    if rule in SPLITS:
+        return len(table.labelled(*SPLITS[rule])) > 0
+    return ("target", "train") in table.rows and not table.y.is_floating_point()
 
 
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -46,6 +46,8 @@ class Pipeline(Strategy):
         self.controls = last.controls  # type: ignore[misc]
         self.needs_group = any(step.needs_group for step in steps)  # type: ignore[misc]
         self.needs_sources = any(step.needs_sources for step in steps)  # type: ignore[misc]
+        self.regression = all(step.regression for step in steps)  # type: ignore[misc]
+        self.rejects = last.rejects  # type: ignore[misc]
         self.adapts_in_episode = last.adapts_in_episode  # type: ignore[misc]
         self.modalities = tuple(  # type: ignore[misc]
             kind for kind in last.modalities if all(kind in s.modalities for s in self._steps)

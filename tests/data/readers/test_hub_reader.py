@@ -53,8 +53,13 @@ def test_labels_of_two_saved_datasets_are_matched_by_name(tmp_path, rows):
     reader = Hub(source, target_name=target)
     assert [row[1:3] for row in rows(reader)[3:]] == [(2, "target"), (0, "target")]
     stranger = saved(tmp_path / "u", {"train": [0]}, names=["z"])
-    with pytest.raises(UserError, match="label z is seen only in the target"):
+    with pytest.raises(UserError, match="classes z, and none of them is in the source"):
         Hub(source, target_name=stranger).read()
+    other = Hub(source, target_name=saved(tmp_path / "v", {"train": [0, 1]}, names=["z", "a"]))
+    assert [row[1:3] for row in rows(other)[3:]] == [(-1, "target"), (0, "target")]
+    table = other.read()
+    assert table.features["only_in_target"].names == ["z"]
+    assert table["only_in_target"][:] == [-1, -1, -1, 0, -1]
 
 
 @pytest.mark.parametrize(

@@ -74,16 +74,34 @@ def test_all_problems_are_named_at_once(tmp_path, folder, problems):
     (tmp_path / "s/empty").mkdir()
     (tmp_path / "s/text").mkdir()
     (tmp_path / "s/text/1.txt").write_text("no image")
-    target = folder(tmp_path / "t", "a/1.png", "x/1.png", "y/1.png")
+    target = folder(tmp_path / "t", "x/1.png", "y/1.png")
     found = problems(ImageFolder(source, target))
     assert found[:2] == (
         f"dataset.source={source}: class folder empty has no images",
         f"dataset.source={source}: class folder text has no images",
     )
-    assert [line.split(":")[1].split(" is")[0] for line in found[2:]] == [" label x", " label y"]
-    assert "the source has a, b" in found[2]
-    with pytest.raises(UserError, match="label x"):
+    assert found[2:] == (
+        f"dataset.target={target}: the target has classes x, y, and none of them is in the source, "
+        "which has a, b: call the same classes the same",
+    )
+    with pytest.raises(UserError, match="classes x, y"):
         ImageFolder(source, target).read()
+
+
+def test_a_target_may_lack_classes_and_have_others(tmp_path, folder, rows):
+    source = folder(tmp_path / "s", "a/1.png", "b/1.png")
+    reader = ImageFolder(source, folder(tmp_path / "t", "b/1.png", "x/1.png", "d/1.png"))
+    reader.check()
+    assert [(path, label) for path, label, domain, _ in rows(reader) if domain == "target"] == [
+        ("b/1.png", 1),
+        ("d/1.png", -1),
+        ("x/1.png", -1),
+    ]
+    table = reader.read()
+    assert table.features["label"].names == ["a", "b"]
+    assert table.features["only_in_target"].names == ["d", "x"]
+    assert table["only_in_target"][:] == [-1, -1, -1, 0, 1]
+    assert "only_in_target" not in ImageFolder(source).read().features
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datasets import Dataset
 from PIL import Image
 
 from tltool.data.cache import load_arrays
-from tltool.data.preprocessing import Preprocessing
+from tltool.data.preprocessing import Preprocessing, Tokenisation
 from tltool.data.readers.base import Reader
 from tltool.data.readers.records import column_names, read_rows
 from tltool.data.readers.table import TableFiles
@@ -55,17 +55,21 @@ def test_a_row_of_a_csv_is_named_by_the_line_that_it_begins_in(tmp_path: Path) -
     assert TableFiles(path).read()["path"][:] == ["t.csv:2", "t.csv:5"]
 
 
-def test_a_target_has_the_classes_of_the_source_or_none(tmp_path: Path) -> None:
+def test_a_target_has_classes_of_the_source_others_or_none(tmp_path: Path) -> None:
     source = text_file(tmp_path / "s.csv", "text,label", "a,10", "b,9")
-    target = text_file(tmp_path / "t.csv", "text,label", "c,9", "d,", "e,8")
+    target = text_file(tmp_path / "t.csv", "text,label", "c,9", "d,", "e,8", "f,11")
     reader = TableFiles(source, target)
     found = reader.read()
     assert found.features["label"].names == ["9", "10"]  # numbers in their order
-    assert found["label"][:] == [1, 0, 0, -1, -1]
-    assert bad_rows(reader) == {"4": "label 8 is not in the source, which has 9, 10"}
+    assert found["label"][:] == [1, 0, 0, -1, -1, -1]
+    assert found.features["only_in_target"].names == ["8", "11"]
+    assert found["only_in_target"][:] == [-1, -1, -1, -1, 0, 1]
+    assert bad_rows(reader) == {}
     unlabelled = TableFiles(source, text_file(tmp_path / "u.csv", "text", "c", "d"))
     unlabelled.check()
     assert unlabelled.read()["label"][:] == [1, 0, -1, -1]
+    with pytest.raises(UserError, match="classes 7, and none of them is in the source"):
+        TableFiles(source, text_file(tmp_path / "v.csv", "text,label", "c,7")).read()
 
 
 def test_bad_rows_say_why(tmp_path: Path) -> None:
@@ -215,3 +219,17 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path: Path) -> None:
     assert column_names(tmp_path / "s.csv") == ["text", "label"]
     [row] = read_rows(tmp_path / "s.csv", ["text"])
     assert (row.line, dict(row.values)) == (2, {"text": "a"})
+
+
+def test_numbers_in_place_of_classes(tmp_path: Path) -> None:
+    source = text_file(tmp_path / "s.csv", "text,label", "a,1.5", "b,-2", "c,1e3")
+    target = text_file(tmp_path / "t.csv", "text,label", "d,7", "e,")
+    reader = TableFiles(source, target, regression=True)
+    assert reader.regression and not TableFiles(source, target).regression
+    assert reader.read()["label"][:] == [1.5, -2.0, 1000.0, 7.0, None]
+    assert reader.fingerprint() != TableFiles(source, target).fingerprint()
+    words = Tokenisation("words", "1", 4, 0, lambda texts: [[len(text)] for text in texts])
+    arrays, again = load_arrays(reader, words), load_arrays(reader, words)
+    assert again.from_cache and arrays.class_names == again.class_names == []
+    assert again.labels.dtype == "float64" and again.labels.tolist()[:4] == [1.5, -2, 1000, 7]
+    assert again.labels[4] != again.labels[4]  # NaN

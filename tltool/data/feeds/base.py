@@ -25,6 +25,7 @@ class Feed(Dataset[dict[str, Any]]):
     Attributes:
         evaluation: What a network that learned from it is scored by; see `tltool.evaluation`.
         adapts: Target examples are learned from, without their labels.
+        lessons: The labels in it are those of `Table.lessons`, and so of a few target examples.
 
     Args:
         table: All examples.
@@ -36,6 +37,7 @@ class Feed(Dataset[dict[str, Any]]):
 
     evaluation: ClassVar[str] = "domains"
     adapts: ClassVar[bool] = False
+    lessons: ClassVar[bool] = False
 
     def __init__(
         self, table: Table, batch_size: int, seed: int, rank: int = 0, world: int = 1

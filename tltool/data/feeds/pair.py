@@ -15,9 +15,10 @@ from tltool.errors import UserError
 class Pair(Feed):
     """Batches of both domains' training splits; target labels never enter them.
 
-    ``index`` (B,) is the number of each example, the same in every epoch. Where there are several
-    sources, ``source`` holds as many examples of each, and ``domain`` (B,), the number of each
-    example's.
+    But for those that are known (`Table.lessons`): their examples stand in the source's role, with
+    their labels, and in the target's, without. ``index`` (B,) is the number of each example, the
+    same in every epoch. Where there are several sources, ``source`` holds as many examples of
+    each, and ``domain`` (B,), the number of each example's.
 
     Args:
         table: See `Feed`.
@@ -30,6 +31,7 @@ class Pair(Feed):
     """
 
     adapts: ClassVar[bool] = True
+    lessons: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -56,7 +58,7 @@ class Pair(Feed):
                 "type dataset.target=FOLDER, or a dataset with two domains (`tltool list dataset`)"
             )
         return {
-            "source": self.table.labelled("source", "train"),
+            "source": self.table.lessons("source"),
             "target": self.table.rows["target", "train"],
         }
 

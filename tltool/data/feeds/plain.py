@@ -1,7 +1,7 @@
 """Labelled examples of one domain: ``{x, y, index}``, with ``group`` and ``domain`` if named."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ class Plain(Feed):
     """Batches ``{x, y, index}`` of a domain's training split, with ``group`` where there is one.
 
     Where there are several sources, they also hold ``domain`` (B,), the number of each example's,
-    and as many examples of each.
+    and as many examples of each. The source's hold those of the target whose labels are known too,
+    see `Table.lessons`.
 
     Args:
         table: See `Feed`.
@@ -26,6 +27,8 @@ class Plain(Feed):
         world: See `Feed`.
         domain: The one to learn from.
     """
+
+    lessons: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -45,7 +48,7 @@ class Plain(Feed):
         Raises:
             UserError: There are none.
         """
-        rows = self.table.labelled(self.domain, "train")
+        rows = self.table.lessons(self.domain)
         if len(rows) == 0:
             raise UserError(
                 f"this strategy learns from labels of the {self.domain}, and the dataset has none: "

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from datasets import Dataset
 
+ONLY_IN_TARGET = "only_in_target"  # the column of classes that the source lacks
+NAMED = 10  # classes named in a message
+
 
 DOMAIN_NAME = "domain_name"  # the column that tells several sources apart
 
@@ -41,6 +44,11 @@ class Reader(ABC):
     def modality(self) -> str:
         """The kind of its examples, one of ``modalities``."""
         return self.modalities[0]
+
+    @property
+    def regression(self) -> bool:
+        """Whether its labels are numbers, and no classes."""
+        return False
 
     needs: ClassVar[tuple[str, ...]] = ()
     """Python modules beyond tltool's own dependencies."""
@@ -76,12 +84,15 @@ class Reader(ABC):
         """Returns one table of all examples.
 
         Columns: ``image`` (`datasets.Image`) or ``text``, ``label`` (`datasets.ClassLabel`, -1
-        where unknown), ``domain`` (``source`` or ``target``), ``split`` (``train``, ``val``,
-        ``test``, or an empty string where the data carry none) and ``path`` (names the row within
-        its domain). Further columns of `datasets.ClassLabel` may follow: ``domain_name``, which of
-        several sources (-1 for the target); ``group``, the protected group, and ``task:NAME``, the
-        labels of a further task; and ``problem``: why a row cannot be used, an empty string where
-        it can.
+        where unknown; or float64, null where unknown), ``domain`` (``source`` or ``target``),
+        ``split`` (``train``, ``val``, ``test``, or an empty string where the data carry none) and
+        ``path`` (names the row within its domain).
+
+        Further columns of `datasets.ClassLabel` may follow: ``domain_name``, which of several
+        sources (-1 for the target); ``group``, the protected group; ``task:NAME``, the labels of a
+        further task; and ``only_in_target``, the class of a target row where the source has no
+        such class (its label is -1). And ``problem``: why a row cannot be used, an empty string
+        where it can.
 
         Raises:
             UserError: The data cannot be used.
@@ -101,6 +112,7 @@ def make_table(
     class_names: Sequence[str],
     sources: Sequence[int] = (),
     source_names: Sequence[str] = (),
+    strangers: Sequence[str] = (),
 ) -> "Dataset":
     """Returns the table of `Reader.read` from equally long columns.
 
@@ -113,6 +125,8 @@ def make_table(
         class_names: In the order of the labels.
         sources: Where there are several: which one, -1 for the target.
         source_names: What they are called, in the order of their numbers.
+        strangers: Names of classes that the source lacks, an empty string where a row is of none;
+            no column is made of none.
     """
     from datasets import Dataset, Features, Image, Value
 
@@ -132,6 +146,9 @@ def make_table(
     }
     if source_names:
         columns[DOMAIN_NAME], features[DOMAIN_NAME] = sources, class_label(source_names)
+    if named := sorted({name for name in strangers if name}):
+        features[ONLY_IN_TARGET] = class_label(named)
+        columns[ONLY_IN_TARGET] = numbers_of(strangers, named)
     return Dataset.from_dict(columns, features=features)
 
 
@@ -140,6 +157,32 @@ def class_label(class_names: Sequence[str]) -> Any:
     from datasets import ClassLabel
 
     return ClassLabel(names=list(class_names))
+
+
+def numbers_of(names: Iterable[str | None], class_names: Sequence[str]) -> list[int]:
+    """Returns the number of each name among those of the classes, -1 where it is none."""
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
+    return [numbers.get(name, -1) for name in names]
+
+
+def nothing_in_common(source: Iterable[str], target: Iterable[str]) -> str:
+    """Returns why nothing can be transferred between these classes, or an empty string.
+
+    Args:
+        source: Names of the source's.
+        target: Names of the target's; none where it has no labels.
+    """
+    ours, theirs = list(source), list(target)
+    if not theirs or set(ours) & set(theirs):
+        return ""
+    return (
+        f"the target has classes {_some(theirs)}, and none of them is in the source, which has "
+        f"{_some(ours)}: call the same classes the same"
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
 
 
 def encode_png(images: "npt.NDArray[np.uint8]") -> list[bytes]:

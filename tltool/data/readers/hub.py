@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tltool.data.readers.base import Reader, class_label, digest
+from tltool.data.readers.base import (
+    ONLY_IN_TARGET,
+    Reader,
+    class_label,
+    digest,
+    nothing_in_common,
+    numbers_of,
+)
 from tltool.data.readers.origin import Origin
 from tltool.errors import UserError
 
@@ -23,8 +30,8 @@ class Hub(Reader):
 
     The two domains are two datasets (``target_name``), two configurations of one dataset
     (``config`` and ``target_config``), or rows told apart by a column (``domain``, with its values
-    in ``source`` and ``target``). Without any of these there is a source only. Code of a dataset
-    is never run.
+    in ``source`` and ``target``). Without any of these there is a source only. The target may lack
+    classes of the source, and have others. Code of a dataset is never run.
 
     Args:
         name: On the hub, as in ``user/dataset``; or a folder.
@@ -95,8 +102,8 @@ class Hub(Reader):
         """Returns the images of both domains.
 
         Raises:
-            UserError: The hub does not answer, the columns cannot be told, a label is seen only in
-                the target, or the splits have names that say nothing.
+            UserError: The hub does not answer, the columns cannot be told, the domains have no
+                class in common, or the splits have names that say nothing.
         """
         parts = [
             part for domain, origin in self._origins.items() for part in _parts(domain, origin)
@@ -105,14 +112,18 @@ class Hub(Reader):
         texts = [text for part in parts for text in self._texts(part)]
         self._check_domains(parts, domains)
         classes = self._classes(parts, domains, texts)
-        index: dict[str | None, int] = {name: number for number, name in enumerate(classes)}
+        strangers = [
+            text if domain == "target" and text is not None and text not in classes else ""
+            for domain, text in zip(domains, texts, strict=True)
+        ]
         return _join(
             [part.data.select_columns([self._image_column(part)]) for part in parts],
-            labels=[index.get(text, -1) for text in texts],
+            labels=numbers_of(texts, classes),
             domains=domains,
             splits=[part.split for part in parts for _ in range(len(part.data))],
             paths=[f"{part.name}/{row}" for part in parts for row in range(len(part.data))],
             classes=classes,
+            strangers=strangers,
         )
 
     def provenance(self) -> dict[str, str]:
@@ -161,14 +172,8 @@ class Hub(Reader):
         source = parts[0]  # the source is loaded first
         declared = getattr(source.data.features[self._label_column(source)], "names", None)
         classes = list(declared or sorted(seen["source"], key=natural))
-        if strangers := sorted(seen["target"].difference(classes), key=natural):
-            raise UserError(
-                *(
-                    f"{parts[-1].name}: label {label} is seen only in the target; "
-                    f"the source has {', '.join(classes)}"
-                    for label in strangers
-                )
-            )
+        if problem := nothing_in_common(classes, sorted(seen["target"], key=natural)):
+            raise UserError(f"{parts[-1].name}: {problem}")
         return classes
 
     def _image_column(self, part: "Part") -> str:
@@ -264,6 +269,7 @@ def _join(
     splits: list[str],
     paths: list[str],
     classes: list[str],
+    strangers: list[str],
 ) -> "Dataset":
     """Returns one table without copying images; rows of neither domain are left out."""
     import datasets
@@ -279,6 +285,8 @@ def _join(
         ("split", splits, text),
         ("path", paths, text),
     ]
+    if named := sorted(set(strangers) - {""}, key=natural):
+        columns.append((ONLY_IN_TARGET, numbers_of(strangers, named), class_label(named)))
     table = datasets.concatenate_datasets(same)
     for name, values, kind in columns:
         table = table.add_column(name, values, feature=kind)

@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tltool.data.readers.base import Reader, digest, make_table, tree_digest
+from tltool.data.readers.base import (
+    Reader,
+    digest,
+    make_table,
+    nothing_in_common,
+    numbers_of,
+    tree_digest,
+)
 from tltool.data.readers.places import Place, listed, places, twice
 from tltool.errors import UserError
 
@@ -63,13 +70,14 @@ class ImageFolder(Reader):
     """Your own images: a folder for each domain, in it a folder for each class.
 
     Each is ``class/image``, or ``train|val|test/class/image`` where a split exists. The target may
-    also hold images without class folders: then they are unlabelled. Hidden files, and files that
-    are no images by extension, are passed over; folders inside a class folder belong to it.
+    also hold images without class folders: then they are unlabelled. It may lack classes of the
+    source, and have others. Hidden files, and files that are no images by extension, are passed
+    over; folders inside a class folder belong to it.
 
     Args:
         source: Folder of the labelled domain; or several, as ``[A,B]``, each a domain called like
             its folder. The classes are those of all together.
-        target: Folder of the other domain, whose classes are among the source's; or none.
+        target: Folder of the other domain, or none.
     """
 
     def __init__(self, source: str | Sequence[str], target: str | None = None) -> None:
@@ -77,7 +85,7 @@ class ImageFolder(Reader):
         self.target = target
 
     def problems(self) -> list[str]:
-        """Returns missing paths, wrong layouts, empty class folders, labels only in the target."""
+        """Returns missing paths, wrong layouts, empty class folders, classes that have no match."""
         if not listed(self.source):
             return [f"dataset.source is missing: dataset.source=FOLDER, with {_layout('FOLDER')}"]
         scans: dict[Place, Scan] = {}
@@ -119,18 +127,19 @@ class ImageFolder(Reader):
             raise UserError(*problems)
         scans = {place: scan(place.path) for place in self._places()}
         classes, names = _source_labels(scans), self._source_names()
-        index = {name: number for number, name in enumerate(classes)}
         of = {name: number for number, name in enumerate(names)}
         rows = [(place, image) for place in scans for image in scans[place].images]
+        labels = [image.label for _, image in rows]
         return make_table(
             images=[str(image.path) for _, image in rows],
-            labels=[-1 if image.label is None else index[image.label] for _, image in rows],
+            labels=numbers_of(labels, classes),
             domains=[place.domain for place, _ in rows],
             splits=[image.split for _, image in rows],
             paths=[f"{p.name}/{image.name}" if p.name else image.name for p, image in rows],
             class_names=classes,
             sources=[of.get(place.name, -1) for place, _ in rows],
             source_names=names,
+            strangers=["" if label is None or label in classes else label for label in labels],
         )
 
     def provenance(self) -> dict[str, str]:
@@ -208,12 +217,8 @@ def _class_problems(scans: Mapping[Place, Scan]) -> list[str]:
     labels, problems = _source_labels(scans), []
     for place, found in scans.items():
         if place.domain == "target":
-            problems += [
-                f"{_given(place)}: label {label} is seen only in the target; "
-                f"the source has {', '.join(labels)}: rename or remove the folder"
-                for label in found.labels
-                if labels and label not in labels
-            ]
+            if labels and (problem := nothing_in_common(labels, found.labels)):
+                problems.append(f"{_given(place)}: {problem}")
         elif unlabelled := [image for image in found.images if image.label is None]:
             problems.append(
                 f"{_given(place)}: {len(unlabelled)} images without a class folder "

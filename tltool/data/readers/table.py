@@ -1,11 +1,21 @@
 """Tables of texts, or of paths of images: CSV, Parquet or JSON lines."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from tltool.data.readers.base import DOMAIN_NAME, Reader, class_label, digest, tree_digest
+from tltool.data.readers.base import (
+    DOMAIN_NAME,
+    ONLY_IN_TARGET,
+    Reader,
+    class_label,
+    digest,
+    nothing_in_common,
+    numbers_of,
+    tree_digest,
+)
 from tltool.data.readers.hub import SPLITS, natural
 from tltool.data.readers.places import Place, listed, places, twice
 from tltool.data.readers.records import SUFFIXES, Row, column_names, read_rows
@@ -16,19 +26,18 @@ if TYPE_CHECKING:
 
 TASK = "task:"  # what the name of a column with a task's labels begins with, see `Reader.read`
 FIRST = 3  # bad rows named where what is left is of no use
-NAMED = 10  # classes of the source named beside a label that is none of them
 
 
 class TableFiles(Reader):
     """Your own texts, or images that a table names: a CSV, Parquet or JSON-lines file each domain.
 
     The first line of a CSV file names the columns. The target may lack the column of labels, or
-    some labels: those rows are unlabelled.
+    some labels: those rows are unlabelled. It may lack classes of the source, and have others.
 
     Args:
         source: File of the labelled domain (.csv, .jsonl or .parquet); or several, as ``[A,B]``,
             each a domain called like its file. The classes are those of all together.
-        target: File of the other domain, whose labels are among the source's; or none.
+        target: File of the other domain, or none.
         text: Column of the texts.
         image: Column of image paths, relative to the file; then texts are not read.
         label: Column of the classes.
@@ -36,6 +45,7 @@ class TableFiles(Reader):
         tasks: Columns of the labels of tasks that are learned together, beside ``label``.
         split: Column that says ``train``, ``val`` or ``test``, where there is one; rows that say
             nothing are split as in data without.
+        regression: Labels are numbers, and no classes.
     """
 
     modalities: ClassVar[tuple[str, ...]] = ("text", "image")
@@ -50,15 +60,22 @@ class TableFiles(Reader):
         group: str | None = None,
         tasks: tuple[str, ...] = (),
         split: str | None = None,
+        regression: bool = False,
     ) -> None:
         self.source, self.target = source, target
         self.text, self.image, self.label = text, image, label
         self.group, self.tasks, self.split = group, tasks, split
+        self._regression = regression
 
     @property
     def modality(self) -> str:
         """Texts, unless a column of image paths is named."""
         return "text" if self.image is None else "image"
+
+    @property
+    def regression(self) -> bool:
+        """As it was asked for."""
+        return self._regression
 
     def problems(self) -> list[str]:
         """Returns files that are missing or no tables, and columns that they do not have."""
@@ -66,6 +83,12 @@ class TableFiles(Reader):
             return [f"dataset.source is missing: dataset.source=FILE ({', '.join(SUFFIXES)})"]
         files = self._files()
         problems = twice(files)
+        problems += [
+            f"dataset.{key}: what it names is compared class by class, and dataset.regression=true "
+            "has numbers: leave it out"
+            for key in ("group", "tasks")
+            if self._regression and getattr(self, key)
+        ]
         for domain, path in [] if problems else [(one.domain, one.path) for one in files]:
             given = f"dataset.{domain}={path}"
             if not path.is_file():
@@ -94,21 +117,24 @@ class TableFiles(Reader):
                         missing.append(name)
         keys = (self.text, self.image, self.label, self.group, self.tasks, self.split)
         names = [self._source_names()] if self._source_names() else []
-        return digest("table", tree_digest(files), missing, *keys, *names)
+        numbers = ["regression"] if self._regression else []
+        return digest("table", tree_digest(files), missing, *keys, *names, *numbers)
 
     def read(self) -> "Dataset":
         """Returns all rows; those that cannot be used say why. Classes are the source's, sorted.
 
         Raises:
-            UserError: As `check`, or the source has fewer than two classes.
+            UserError: As `check`; the source has fewer than two classes, or none of the target's.
         """
         if problems := self.problems():
             raise UserError(*problems)
-        files = self._files()
-        found = [
-            (place, self._examples(place, None)) for place in files if place.domain == "source"
-        ]
-        source = [one for _, examples in found for one in examples]
+        found = [(place, self._examples(place)) for place in self._files()]
+        if self._regression:
+            return self._table(found, None)
+        source, target = (
+            [one for place, some in found if place.domain == domain for one in some]
+            for domain in ("source", "target")
+        )
         classes = sorted({one.label for one in source if one.label}, key=natural)
         if len(classes) < 2:
             bad = [f"{one.name}: {one.problem}" for one in source if one.problem]
@@ -119,11 +145,11 @@ class TableFiles(Reader):
                 *bad[:FIRST],
                 *([f"and {len(bad) - FIRST} more bad rows"] if len(bad) > FIRST else []),
             )
-        found += [
-            (place, self._examples(place, frozenset(classes)))
-            for place in files
-            if place.domain == "target"
-        ]
+        theirs = sorted({one.label for one in target if one.label}, key=natural)
+        if problem := nothing_in_common(classes, theirs):
+            hint = "; if they are numbers, type dataset.regression=true"
+            numbers = all(_number(name) is not None for name in (*classes, *theirs))
+            raise UserError(f"dataset.target={self.target}: {problem}{hint if numbers else ''}")
         return self._table(found, classes)
 
     def provenance(self) -> dict[str, str]:
@@ -169,34 +195,26 @@ class TableFiles(Reader):
                 problems.append(f"{given}: that is dataset.{content}, type another")
         return problems
 
-    def _examples(self, place: Place, classes: frozenset[str] | None) -> "list[Example]":
-        """Returns what the rows of a file say.
-
-        Args:
-            place: The file.
-            classes: That there are; where they are to be found out, every row must have one.
-        """
-        columns = self._columns()
-        known = set(column_names(place.path))
+    def _examples(self, place: Place) -> "list[Example]":
+        """Returns what the rows of a file say; every row of a source has a label."""
+        columns, known = self._columns(), set(column_names(place.path))
         read = [name for name in columns.values() if name in known]
-        rows = read_rows(place.path, read)
-        return [self._example(place, row, columns, classes) for row in rows]
+        return [self._example(place, row, columns) for row in read_rows(place.path, read)]
 
-    def _example(
-        self, place: Place, row: Row, columns: dict[str, str], classes: frozenset[str] | None
-    ) -> "Example":
+    def _example(self, place: Place, row: Row, columns: dict[str, str]) -> "Example":
+        labelled = place.domain == "source"
         found = {key: row.values.get(name, "") for key, name in columns.items()}
         content, split = found[next(iter(columns))], found.get("split", "")
         problem = row.problem
         if not problem and not content:
             problem = f"no {next(iter(columns))}"
-        elif not problem and classes is None and not found["label"]:
+        elif not problem and labelled and not found["label"]:
             problem = "no label"
-        elif not problem and classes is not None and found["label"] not in classes | {""}:
-            problem = f"label {found['label']} is not in the source, which has "
-            problem += ", ".join(sorted(classes, key=natural)[:NAMED])
         elif not problem and split and split.lower() not in SPLITS:
             problem = f"split {split} is not train, val or test"
+        elif not problem and self._regression and found["label"]:
+            wrong = _number(found["label"]) is None
+            problem = f"label {found['label']} is not a number" if wrong else ""
         return Example(
             f"{_shown(place)}:{row.line}",
             problem,
@@ -207,17 +225,19 @@ class TableFiles(Reader):
         )
 
     def _table(
-        self, found: "list[tuple[Place, list[Example]]]", classes: Sequence[str]
+        self, found: "list[tuple[Place, list[Example]]]", classes: Sequence[str] | None
     ) -> "Dataset":
         from datasets import Dataset, Features, Image, Value
 
         examples = [one for _, some in found for one in some]
         of_place = [place for place, some in found for _ in some]
-        text, label = Value("string"), class_label(classes)
+        text, labels = Value("string"), [one.label for one in examples]
+        label = Value("float64") if classes is None else class_label(classes)
         features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
-        numbers = {name: number for number, name in enumerate(classes)}
-        columns = {
-            "label": [numbers.get(one.label, -1) for one in examples],
+        columns: dict[str, list[Any]] = {
+            "label": [_number(one) for one in labels]
+            if classes is None
+            else numbers_of(labels, classes),
             "domain": [place.domain for place in of_place],
             "split": [one.split for one in examples],
             "path": [one.name for one in examples],
@@ -228,12 +248,15 @@ class TableFiles(Reader):
         else:
             files = [{"bytes": None, "path": one.content} for one in examples]
             features["image"], columns["image"] = Image(), files
-        for key in self._class_columns():
-            values = [one.further.get(key, "") for one in examples]
+        further = {
+            key: [one.further.get(key, "") for one in examples] for key in self._class_columns()
+        }
+        strangers = ["" if classes is None or one in classes else one for one in labels]
+        if any(strangers):
+            further[ONLY_IN_TARGET] = strangers
+        for key, values in further.items():
             names = sorted(set(values) - {""}, key=natural)
-            features[key] = class_label(names)
-            of = {name: number for number, name in enumerate(names)}
-            columns[key] = [of.get(value, -1) for value in values]
+            features[key], columns[key] = class_label(names), numbers_of(values, names)
         if sources := self._source_names():
             number_of = {place: n for n, place in enumerate(self._files()) if place.name}
             columns[DOMAIN_NAME] = [number_of.get(place, -1) for place in of_place]
@@ -265,6 +288,15 @@ class Example:
 def _shown(place: Place) -> str:
     """Returns the name of a file; with folders before it where several sources share that."""
     return place.name or place.path.name
+
+
+def _number(text: str) -> float | None:
+    """Returns the number that a text is; None where it is none, or not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _line(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tltool.backbones.base import Net
-from tltool.strategies.base import DataSpec, Losses, Strategy
+from tltool.strategies.base import DataSpec, Losses, Stage, Strategy
 from tltool.strategies.pairs import BatchNorm, Pair, PairStrategy
 
 
@@ -59,6 +59,11 @@ class Combined(PairStrategy):
             kind for kind in self.modalities if all(kind in one.modalities for one in pairs)
         )
 
+    def stages(self) -> Sequence[Stage]:
+        """Returns the one stage, with what the terms want of the feed."""
+        options = {key: value for one in self._terms for key, value in _options(one).items()}
+        return [Stage(options=options)]
+
     def build(self, net: Net, spec: DataSpec) -> None:
         """Builds every term."""
         for term in self._terms:
@@ -88,6 +93,11 @@ def _adds_terms(strategy: PairStrategy) -> bool:
     """Whether it does nothing but add terms: one stage, and the loss of `PairStrategy`."""
     plain = type(strategy).loss is PairStrategy.loss and not strategy.manual
     return plain and len(strategy.stages()) == 1
+
+
+def _options(strategy: PairStrategy) -> Mapping[str, Any]:
+    [stage] = strategy.stages()
+    return stage.options
 
 
 def _names(terms: Sequence[PairStrategy]) -> list[str]:

@@ -17,6 +17,7 @@ class SourceOnly(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     limit: ClassVar[Mapping[str, Any]] = {}
 
     def loss(self, net: Net, batch: Batch, progress: float) -> Losses:

@@ -15,6 +15,7 @@ class TrainOnTarget(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     uses_target_labels: ClassVar[bool] = True
 
     def stages(self) -> Sequence[Stage]:

@@ -26,6 +26,7 @@ class Discriminative(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
     limit: ClassVar[Mapping[str, Any]] = {"decay": 1.0}
 

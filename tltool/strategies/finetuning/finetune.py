@@ -18,6 +18,7 @@ class Finetune(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     limit: ClassVar[Mapping[str, Any]] = {}
     controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
 

@@ -17,6 +17,7 @@ class FromScratch(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("linear_probe",)
 
     def build(self, net: Net, spec: DataSpec) -> None:

@@ -25,6 +25,7 @@ class GradualUnfreezing(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
 
     def build(self, net: Net, spec: DataSpec) -> None:

@@ -35,6 +35,7 @@ class L2SP(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("finetune", "linear_probe", "from_scratch")
     limit: ClassVar[Mapping[str, Any]] = {"alpha": 0.0, "beta": 0.0}
     start: Tensor

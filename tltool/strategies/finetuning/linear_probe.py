@@ -21,6 +21,7 @@ class LinearProbe(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("from_scratch",)
 
     def __init__(self, cache: bool = True, random: bool = False) -> None:

@@ -25,6 +25,7 @@ class LPFT(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
 
     def __init__(self, probe_share: float = 0.5) -> None:

@@ -26,6 +26,7 @@ class Partial(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("linear_probe", "from_scratch")
 
     def __init__(self, top: int = 1) -> None:

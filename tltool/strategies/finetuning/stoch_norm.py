@@ -81,6 +81,7 @@ class StochNormTuning(Strategy):
     """
 
     feed: ClassVar[str] = "plain"
+    regression: ClassVar[bool] = True
     controls: ClassVar[tuple[str, ...]] = ("finetune", "linear_probe", "from_scratch")
     limit: ClassVar[Mapping[str, Any]] = {"p": 1.0}
     layers: list[StochNorm]  # the network's own, not parts of the strategy
