@@ -141,7 +141,7 @@ def test_a_prediction_is_in_the_labels_unit(go: Go, tmp_path: Path, brightness: 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["strategy=protonet"], "this strategy learns classes: type strategy=dann or .*finetune"),
+        (["strategy=protonet"], "this strategy learns classes: type strategy=.*dann or .*finetune"),
         (["dataset.labels_per_class=3"], r"^dataset.labels_per_class=3: labels that are numbers"),
         (["dataset.target_labels=3"], "^dataset.target_labels=3: labels that are numbers"),
         (["dataset.split_by=class"], "^dataset.split_by=class: labels that are numbers"),
