@@ -102,8 +102,8 @@ class Domains(Evaluation):
         ``target_test/predicted_classes``: see `collapse.effective_classes`.
 
         Of several sources also ``<split>/accuracy/<source>``, and the smallest of them as
-        ``<split>/worst_source_accuracy``. Where
-        a split has unknown examples, also what `open_set` does.
+        ``<split>/worst_source_accuracy``. Where a split has unknown examples, also what `open_set`
+        does.
         """
         found = {}
         for domain, split in sorted(self.subject.table.rows):

@@ -96,7 +96,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
         options.test_fraction,
         options.split_seed,
         options.split_by == "class",
-        _sources(arrays),
+        None if (sources := _sources(arrays)) is None else sources[classes.kept],
     )
     table = _table(arrays, splits, config, options)
     if options.contexts is not None:
@@ -106,7 +106,7 @@ def build(config: Mapping[str, Any], reader: Reader, decoding: Progress | None =
     spec = _spec(table)
     model = builder.build(spec)
     if options.target_labels is not None:
-        check_lessons(model.strategy)
+        check_lessons(model.strategy, len(table.sources))
     datamodule = DataModule(
         table, model.prepare, options.batch_size, options.eval_batch_size, config["seed"]
     )

@@ -49,12 +49,21 @@ def known_rows(
         raise UserError(f"dataset.{error}") from error
 
 
-def check_lessons(strategy: Strategy) -> None:
-    """Refuses a strategy that would pass known labels of the target over.
+def check_lessons(strategy: Strategy, sources: int) -> None:
+    """Refuses what would pass known labels of the target over.
+
+    Args:
+        strategy: That learns.
+        sources: How many there are.
 
     Raises:
         UserError: This is one.
     """
+    if sources > 1:
+        raise UserError(
+            "dataset.target_labels: an example of the target is of none of the several sources: "
+            "leave it out, or type a single dataset.source"
+        )
     feeds = {stage.feed or strategy.feed for stage in strategy.stages()}
     if not any(feed_class(name).lessons for name in feeds):
         raise UserError(
