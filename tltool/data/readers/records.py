@@ -6,6 +6,7 @@ and tells its number.
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -164,3 +165,12 @@ _FORMATS = {
     ".ndjson": (_json_columns, _json_rows),
     ".parquet": (_parquet_columns, _parquet_rows),
 }
+
+
+def number(text: str) -> float | None:
+    """Returns the number that a text is; None where it is none, or not finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

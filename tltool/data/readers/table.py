@@ -1,6 +1,5 @@
 """Tables of texts, or of paths of images: CSV, Parquet or JSON lines."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from tltool.data.readers.base import (
 )
 from tltool.data.readers.hub import SPLITS, natural
 from tltool.data.readers.places import Place, listed, places, twice
-from tltool.data.readers.records import SUFFIXES, Row, column_names, read_rows
+from tltool.data.readers.records import SUFFIXES, Row, column_names, number, read_rows
 from tltool.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class TableFiles(Reader):
         theirs = sorted({one.label for one in target if one.label}, key=natural)
         if problem := nothing_in_common(classes, theirs):
             hint = "; if they are numbers, type dataset.regression=true"
-            numbers = all(_number(name) is not None for name in (*classes, *theirs))
+            numbers = all(number(name) is not None for name in (*classes, *theirs))
             raise UserError(f"dataset.target={self.target}: {problem}{hint if numbers else ''}")
         return self._table(found, classes)
 
@@ -213,7 +212,7 @@ class TableFiles(Reader):
         elif not problem and split and split.lower() not in SPLITS:
             problem = f"split {split} is not train, val or test"
         elif not problem and self._regression and found["label"]:
-            wrong = _number(found["label"]) is None
+            wrong = number(found["label"]) is None
             problem = f"label {found['label']} is not a number" if wrong else ""
         return Example(
             f"{_shown(place)}:{row.line}",
@@ -235,7 +234,7 @@ class TableFiles(Reader):
         label = Value("float64") if classes is None else class_label(classes)
         features = {"label": label, "domain": text, "split": text, "path": text, "problem": text}
         columns: dict[str, list[Any]] = {
-            "label": [_number(one) for one in labels]
+            "label": [number(one) for one in labels]
             if classes is None
             else numbers_of(labels, classes),
             "domain": [place.domain for place in of_place],
@@ -288,15 +287,6 @@ class Example:
 def _shown(place: Place) -> str:
     """Returns the name of a file; with folders before it where several sources share that."""
     return place.name or place.path.name
-
-
-def _number(text: str) -> float | None:
-    """Returns the number that a text is; None where it is none, or not finite."""
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
 
 
 def _line(error: Exception) -> str:
