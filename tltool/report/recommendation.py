@@ -90,6 +90,7 @@ def _size(dataset: Mapping[str, Any], advice: Mapping[str, Any]) -> str:
 def _similarity_sentence(dataset: Mapping[str, Any], similarity: Mapping[str, Any]) -> str:
     if not similarity["pretrained"]:
         return "not measured: there are no pretrained weights"
+    between = interval({**similarity, "metric": "accuracy"})
     return (
         f"{'similar' if similarity['similar'] else 'distant'}: kNN is right on "
         f"{percent(similarity['knn'])} with pretrained features, {percent(similarity['scratch'])} "
