@@ -94,7 +94,7 @@ def _similarity_sentence(dataset: Mapping[str, Any], similarity: Mapping[str, An
     return (
         f"{'similar' if similarity['similar'] else 'distant'}: kNN is right on "
         f"{percent(similarity['knn'])} with pretrained features, {percent(similarity['scratch'])} "
-        f"with random weights ({interval(similarity | {'metric': 'accuracy'})} points between them), "
+        f"with random weights ({between} points between them), "
         f"{percent(dataset['majority'])} by the largest class alone: pretraining takes away "
         f"{percent(similarity['errors_removed'])} of the errors; similar from {percent(SIMILAR)}"
     )
