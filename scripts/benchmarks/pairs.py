@@ -212,7 +212,7 @@ def resnet(settings: Settings) -> list[Result]:
             [
                 *(f"strategy={name}", *RESNET, *data, *target, "hardware=cpu", "log_every=2"),
                 *("checkpoint_every=3600", f"dataset.batch_size={size}", "collapse=off"),
-                f"epochs={epochs // 2 if paired else epochs}",
+                f"epochs={max(2, epochs // 2) if paired else epochs}",
             ]
         )
         rows = torch.from_numpy(parts.table.rows["source", "train"])
