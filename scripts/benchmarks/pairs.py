@@ -20,6 +20,7 @@ from benchmarks.training import FORMATS, interleave, parts_of
 NAME = "pairs"
 MOST = 1.15
 MOST_RESNET = 1.5
+JOINT = {"pseudo_label": ("strategy.batch_norm=joint",)}  # as the loop does it
 HALF = 16  # images of each domain; source_only has as many in all
 
 
@@ -34,6 +35,8 @@ class Step:
         gt: Logits of the target.
         y: Labels.
         c: Coefficient of the gradient reversal.
+        xt: Images of the target.
+        encode: The network up to the features.
     """
 
     fs: Tensor
@@ -42,6 +45,8 @@ class Step:
     gt: Tensor
     y: Tensor
     c: float
+    xt: Tensor
+    encode: nn.Module
 
 
 Extra = Callable[[Step], Tensor]
@@ -99,6 +104,44 @@ def pseudo_label(s: Step) -> Tensor:
     return (F.cross_entropy(s.gt, label, reduction="none") * (sure > 0.9)).mean()
 
 
+def deepjdot(s: Step) -> Tensor:
+    import ot
+
+    label = -s.gt.log_softmax(1).T[s.y]
+    cost = 0.001 * torch.cdist(s.fs, s.ft).square() + 0.0001 * label
+    plan = ot.emd([], [], cost.detach().double().numpy())
+    return (torch.from_numpy(plan).float() * cost).sum()
+
+
+def mdd() -> tuple[Extra, nn.Module]:
+    other = nn.Sequential(nn.Linear(256, 1024), nn.ReLU(), nn.Dropout(), nn.Linear(1024, 10))
+
+    def loss(s: Step) -> Tensor:
+        on_source, on_target = (other(Reverse.apply(f, 0.1 * s.c)) for f in (s.fs, s.ft))
+        agree = 4 * F.cross_entropy(on_source, s.gs.argmax(1))
+        p = on_target.softmax(1).gather(1, s.gt.argmax(1, keepdim=True))
+        return agree - torch.log(1 - p + 1e-6).mean()
+
+    return loss, other
+
+
+def reconstruction() -> tuple[Extra, nn.Module]:
+    def block(side: int) -> list[nn.Module]:
+        conv = nn.Conv2d(32, 32, 3, padding=1)
+        return [nn.Upsample(size=side), conv, nn.BatchNorm2d(32), nn.ReLU()]
+
+    decoder = nn.Sequential(
+        *(nn.Linear(256, 32 * 49), nn.Unflatten(1, (32, 7, 7)), nn.BatchNorm2d(32), nn.ReLU()),
+        *(*block(14), *block(28), nn.Conv2d(32, 1, 3, padding=1)),
+    )
+
+    def loss(s: Step) -> Tensor:
+        kept = torch.rand(len(s.xt), 1, 28, 28) >= 0.4
+        return F.mse_loss(decoder(s.encode(s.xt * kept)), s.xt)
+
+    return loss, decoder
+
+
 def adversarial(inputs: Callable[[Step], Tensor], width: int) -> tuple[Extra, nn.Module]:
     domain = discriminator()
     domain[0] = nn.Linear(width, 1024)
@@ -120,10 +163,15 @@ def hand_written(name: str) -> tuple[Extra, nn.Module]:
     """Returns a loss, and what it trains beside the network."""
     if name == "cdan":
         return adversarial(outer, 2560)
+    if name in WITH_WEIGHTS:
+        made: tuple[Extra, nn.Module] = globals()[name]()
+        return made
     return globals()[name], nn.Identity()
 
 
-NAMES = ("mmd", "jan", "coral", "cmd", "cdan", "entropy", "mcc", "pseudo_label")
+WITH_WEIGHTS = ("mdd", "reconstruction")
+ALONE = ("mmd", "jan", "coral", "cmd", "deepjdot", "entropy", "mcc", "pseudo_label")
+NAMES = ("cdan", *WITH_WEIGHTS, *ALONE)
 
 
 def run(settings: Settings) -> list[Result]:
@@ -142,7 +190,7 @@ def lenet(name: str, settings: Settings) -> Result:
         [
             *(f"strategy={name}", "dataset=digits", "backbone.channels=1", "hardware=cpu"),
             *("checkpoint_every=3600", f"dataset.batch_size={BATCH}", f"epochs={epochs}"),
-            "collapse=off",
+            *("collapse=off", *JOINT.get(name, ())),
         ]
     )
     source, target = (torch.from_numpy(parts.table.rows[d, "train"]) for d in ("source", "target"))
@@ -185,7 +233,8 @@ def pair_loop(
         f = features(x.contiguous(memory_format=layout))
         g = head(f)
         c = 2 / (1 + math.exp(-10 * min(step / 1000, 1))) - 1
-        seen = Step(f[:BATCH], f[BATCH:], g[:BATCH], g[BATCH:], labels[s], c)
+        of_both = (f[:BATCH], f[BATCH:], g[:BATCH], g[BATCH:])
+        seen = Step(*of_both, labels[s], c, x[BATCH:], features)
         loss = F.cross_entropy(seen.gs, seen.y) + extra(seen)
         optimizer.zero_grad()
         loss.backward()

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from tltool.backbones.base import Net
-from tltool.strategies.base import DataSpec, Losses, Stage, Strategy
+from tltool.strategies.base import DataSpec, Losses, Stage, StageData, Strategy
 from tltool.strategies.pairs import BatchNorm, Pair, PairStrategy
 
 
@@ -68,6 +68,16 @@ class Combined(PairStrategy):
         """Builds every term."""
         for term in self._terms:
             term.build(net, spec)
+
+    def begin_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Lets every term begin."""
+        for term in self._terms:
+            term.begin_stage(net, stage, data)
+
+    def end_stage(self, net: Net, stage: int, data: StageData) -> None:
+        """Lets every term end."""
+        for term in self._terms:
+            term.end_stage(net, stage, data)
 
     def transfer(self, net: Net, pair: Pair, progress: float) -> Losses:
         """Returns every strategy's terms, weighted, with its name before theirs."""
