@@ -5,7 +5,7 @@ what it reached here; 359 test images leave a standard error of 2.6 points, and 
 otherwise, so that the band is 7 points wide on either side.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,9 @@ REACHED = {
 # and the run says so.
 WEIGHTED = ("importance_weighting", "kmm")
 
+# Those that take the longest; `make test-all` runs them.
+SLOW = ("mcd", "drcn", "reconstruction", "noisy_student", "kmm")
+
 Result = dict[str, Any]
 Train = Callable[[str], Result]
 
@@ -66,7 +69,11 @@ def train(tmp_path: Path) -> Train:
     return call
 
 
-@pytest.mark.parametrize("strategy", REACHED)
+def cases(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in names]
+
+
+@pytest.mark.parametrize("strategy", cases(REACHED))
 def test_accuracy_is_within_its_band_and_nothing_collapsed(strategy: str, train: Train) -> None:
     results = train(strategy)
     accuracy = results["metrics"]["target_test/accuracy"]
@@ -76,7 +83,7 @@ def test_accuracy_is_within_its_band_and_nothing_collapsed(strategy: str, train:
     assert results["selection"]["rule"] == "last"
 
 
-@pytest.mark.parametrize("strategy", WEIGHTED)
+@pytest.mark.parametrize("strategy", cases(WEIGHTED))
 def test_weights_without_overlap_hurt_and_the_run_says_so(strategy: str, train: Train) -> None:
     results = train(strategy)
     assert results["metrics"]["target_test/accuracy"] < SOURCE_ONLY
