@@ -22,8 +22,8 @@ class Entropy(PairStrategy):
     Args:
         trade_off: Weight of the entropy, at least 0; 0 is training on the source alone. A large
             one makes the network sure before it is right.
-        batch_norm: ``joint``: one forward pass over both domains, normalised by the mixture;
-            ``separate``: one pass each.
+        batch_norm: ``separate``: one forward pass for each domain; ``joint``: one for both,
+            normalised by the mixture, with which USPS → MNIST lost half of the classes.
 
     References:
         [0] Grandvalet & Bengio, Semi-supervised learning by entropy minimization, NeurIPS 2004.
@@ -32,7 +32,7 @@ class Entropy(PairStrategy):
 
     limit: ClassVar[Mapping[str, Any]] = {"trade_off": 0.0, "batch_norm": "separate"}
 
-    def __init__(self, trade_off: float = 0.1, batch_norm: BatchNorm = "joint") -> None:
+    def __init__(self, trade_off: float = 0.1, batch_norm: BatchNorm = "separate") -> None:
         super().__init__()
         if trade_off < 0:
             raise ValueError(f"trade_off must not be negative, got {trade_off}")
