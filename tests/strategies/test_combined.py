@@ -29,7 +29,7 @@ def batch() -> dict[str, Any]:
 
 
 def test_each_term_is_what_its_strategy_gives_times_its_weight(net: Net) -> None:
-    dann, entropy = DANN(hidden=16), Entropy(trade_off=1.0)
+    dann, entropy = DANN(hidden=16), Entropy(trade_off=1.0, batch_norm="joint")
     combined = Combined([dann, entropy], weights=[0.5, 3.0])
     combined.build(net, SPEC)
     ours = combined.loss(net, batch(), 0.3).terms
